@@ -1,0 +1,46 @@
+# Everything is set up by these targets themselves: Python 3.11 or newer and make are all they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help setup demo test check bench clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+$(VENV)/.runtime: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Panless needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "Python's venv module is missing; on Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@"$(CURDIR)/$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "installing what the tests need ..."
+	@"$(CURDIR)/$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.runtime ## create .venv; .venv/bin/panless works afterwards
+
+demo: setup ## the whole story on this machine; ONCE=1 tells it once and exits
+	@"$(CURDIR)/$(BIN)/python" -m proxy.cli demo $(if $(ONCE),--once)
+
+test: $(VENV)/.dev ## all checks and all tests
+	@$(MAKE) --no-print-directory check
+	@"$(CURDIR)/$(BIN)/python" -m pytest
+
+check: $(VENV)/.dev ## format, lint, types, import contracts
+	@"$(CURDIR)/$(BIN)/python" -m ruff format --check --quiet .
+	@"$(CURDIR)/$(BIN)/python" -m ruff check --quiet .
+	@"$(CURDIR)/$(BIN)/python" -m mypy --no-error-summary
+	@"$(CURDIR)/$(BIN)/lint-imports" --no-logo --no-cache
+
+bench: $(VENV)/.dev ## measure; prints a table and writes build/bench.json
+	@"$(CURDIR)/$(BIN)/python" -m tests.bench
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build .panless-demo .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The proxy: the way of requests and responses through Panless. It knows no keys."""

@@ -1,0 +1,189 @@
+"""The composition root: builds everything once, starts the listeners, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from proxy.admin import Admin
+from proxy.config import Config, ListenerConfig
+from proxy.edge.exchange import Exchange
+from proxy.edge.listener import Handler, Listener, stop_all
+from proxy.edge.metrics import Metrics
+from proxy.edge.problem import ERROR_HEADER, problem
+from proxy.errors import ConfigInvalid, ShuttingDown
+from proxy.inbound import Inbound
+from proxy.outbound import Outbound
+from proxy.routes import InboundRoute, OutboundRoute, RouteTable
+from proxy.secrets import SecretUnavailable, resolve
+from proxy.settings import vault_settings
+from proxy.upstream.client import UpstreamClient
+from vault.errors import PanlessError, StoreError
+from vault.requests import Context
+from vault.service import Vault
+from vault.upkeep.migrate import check_schema, migrate
+from vault.upkeep.startup import ensure_development_kek, open_database
+
+PURGE_SECONDS = 30
+
+log = structlog.get_logger()
+Way = Callable[[web.BaseRequest, Exchange], Awaitable[web.StreamResponse]]
+
+
+class Panless:
+    """One running Panless. `start` returns when every listener accepts; `stop` lets requests in flight end."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._metrics = Metrics()
+        self._listeners: list[Listener] = []
+        self._stopping = False
+        self._close_database: Callable[[], Awaitable[None]] | None = None
+        self._vault: Vault | None = None
+        self._upstream: UpstreamClient | None = None
+        self._purging: asyncio.Task[None] | None = None
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The URL of each listener by its name."""
+        return {listener.name: listener.url for listener in self._listeners}
+
+    async def start(self) -> None:
+        """Start everything; raises a PanlessError, and then nothing is left running."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings = vault_settings(self._config)
+        inbound = RouteTable([InboundRoute.compile(route) for route in self._config.inbound])
+        outbound = RouteTable(compile_outbound(self._config))
+        self._upstream = UpstreamClient()
+        for route in (*self._config.inbound, *self._config.outbound):
+            self._upstream.add(route, self._config)
+        database = await open_database(settings, holder="serve")
+        self._close_database = database.close
+        if settings.embedded:
+            await migrate(database)
+        await check_schema(database)
+        await ensure_development_kek(settings, database)
+        self._vault = await Vault.open(settings, database)
+        await self._vault.health()
+        await self._vault.record("start", _own_context())
+        parts = (self._vault, self._upstream, self._config.limits, self._metrics)
+        await self._listen("inbound", self._config.listen.inbound, Inbound(inbound, *parts).handle)
+        await self._listen("outbound", self._config.listen.outbound, Outbound(outbound, *parts).handle)
+        admin = Admin(self._vault, self._metrics)
+        await self._listen("admin", self._config.listen.admin, admin.handle)
+        self._purging = asyncio.create_task(self._purge())
+
+    async def _listen(self, name: str, config: ListenerConfig | None, way: Way) -> None:
+        if config is None:
+            return
+        listener = Listener(name, config, self._config, self._answering(name, way))
+        self._listeners.append(listener)
+        await listener.start()
+
+    def _answering(self, name: str, way: Way) -> Handler:
+        """Return the handler of a listener: one exchange, one answer, one log line, whatever happens."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            exchange = Exchange.begin(name, request)
+            with self._metrics.in_flight.track_inprogress():
+                answer = await self._answer(request, exchange, way)
+            self._account(exchange, request, answer)
+            return answer
+
+        return handle
+
+    async def _answer(self, request: web.BaseRequest, exchange: Exchange, way: Way) -> web.StreamResponse:
+        try:
+            if self._stopping and exchange.listener != "admin":
+                raise ShuttingDown
+            return await way(request, exchange)
+        except PanlessError as error:
+            refusal = error
+        except (ConnectionError, asyncio.CancelledError):
+            raise  # the client went away
+        except Exception as error:  # answered as internal_error; nothing is forwarded after it
+            log.error("request_failed", request_id=exchange.request_id, route=exchange.route, exc_info=error)
+            refusal = PanlessError()
+        if request.writer.output_size > 0:
+            # Part of an answer is out. Only a broken connection tells the client that it is not whole.
+            log.warning("answer_broken_off", request_id=exchange.request_id, code=refusal.code)
+            raise ConnectionResetError
+        answer = problem(refusal, exchange.request_id)
+        if self._stopping:
+            answer.force_close()
+        return answer
+
+    def _account(self, exchange: Exchange, request: web.BaseRequest, answer: web.StreamResponse) -> None:
+        seconds = time.perf_counter() - exchange.started
+        code = answer.headers.get(ERROR_HEADER, "") if isinstance(answer, web.Response) else ""
+        self._metrics.requests.labels(exchange.listener, exchange.route, str(answer.status), code).inc()
+        self._metrics.seconds.labels(exchange.listener, exchange.route).observe(seconds)
+        if exchange.listener != "admin":
+            log.info(
+                "request",
+                listener=exchange.listener,
+                route=exchange.route,
+                app=exchange.app,
+                method=request.method,
+                status=answer.status,
+                code=code or None,
+                request_id=exchange.request_id,
+                milliseconds=round(seconds * 1000, 2),
+            )
+
+    async def _purge(self) -> None:
+        while True:
+            await asyncio.sleep(PURGE_SECONDS)
+            try:
+                if self._vault is not None:
+                    self._metrics.purged.inc(await self._vault.purge_leases())
+            except StoreError as error:
+                log.warning("purge_failed", code=error.code)
+
+    async def stop(self) -> None:
+        """Refuse new requests, finish those in flight, then close everything. Safe to call at any time."""
+        self._stopping = True
+        await stop_all(self._listeners)
+        if self._purging is not None:
+            self._purging.cancel()
+        if self._upstream is not None:
+            await self._upstream.close()
+        if self._vault is not None:
+            try:
+                if self._listeners:
+                    await self._vault.record("stop", _own_context())
+            except StoreError as error:
+                log.warning("stop_not_recorded", code=error.code)
+            await self._vault.close()
+        if self._close_database is not None:
+            await self._close_database()
+        self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
+
+
+def compile_outbound(config: Config) -> list[OutboundRoute]:
+    """Compile the outbound routes with their secrets; raises ConfigInvalid if one is not to be had."""
+    routes = []
+    for number, route in enumerate(config.outbound):
+        secret = None
+        if route.credential is not None and route.credential.secret is not None:
+            try:
+                secret = resolve(route.credential.secret, config.folder)
+            except SecretUnavailable as error:
+                key = f"outbound.{number}.credential.secret"
+                raise ConfigInvalid(file=str(config.file), key=key, problem=str(error)) from None
+        routes.append(OutboundRoute.compile(route, secret))
+    return routes
+
+
+def _own_context() -> Context:
+    return Context(request_id="-", route="-", destination="-")

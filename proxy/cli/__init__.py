@@ -1,0 +1,1 @@
+"""The command `panless`: one file per group of commands."""

@@ -1,0 +1,5 @@
+"""`python -m proxy.cli` is the command `panless`."""
+
+from proxy.cli.main import main
+
+main()

@@ -1,0 +1,58 @@
+"""The command's root: what all commands share."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+import click
+
+from proxy.cli import apps, audit, demo, keys, operate
+from proxy.cli.running import FAILED, WRONG_USE
+from proxy.errors import ConfigInvalid
+from vault.errors import PanlessError
+
+_HELP = """Panless: a reverse proxy with a token vault for card payments.
+
+\b
+Start here:
+  panless demo                        the whole story on this machine, with sandbox parts
+  panless check --config FILE         is the configuration right?
+  panless serve --config FILE         run it
+  panless app add NAME --config FILE  give an application its key
+
+\b
+For the security team:
+  panless audit list --config FILE    who revealed what, when, and where it went
+  panless audit verify --config FILE  prove that nothing was changed
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("panless"), prog_name="panless")
+def cli() -> None:
+    pass
+
+
+for command in (operate.serve, operate.check, operate.migrate, demo.demo):
+    cli.add_command(command)
+for group in (apps.app, audit.audit, keys.keys):
+    cli.add_command(group)
+
+
+def main() -> None:
+    """Run a command; errors are told in two lines: what is wrong, and what to do."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        sys.exit(FAILED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(WRONG_USE)
+    except PanlessError as error:
+        click.echo(f"panless: {error.detail}\n  {error.remedy}  [{error.code}]", err=True)
+        sys.exit(WRONG_USE if isinstance(error, ConfigInvalid) else FAILED)

@@ -1,0 +1,103 @@
+"""panless serve, check, migrate."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from proxy.app import Panless, compile_outbound
+from proxy.cli.running import config_option, run
+from proxy.config import Config, RouteConfig, load
+from proxy.edge import log
+from proxy.settings import vault_settings
+from vault.upkeep import migrate as migrations
+from vault.upkeep.startup import open_database
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@click.command()
+@config_option
+@click.option("--log-level", default="INFO", show_default=True, type=click.Choice(LEVELS), help="What to log.")
+def serve(config_file: Path, log_level: str) -> None:
+    """Run Panless until SIGTERM or Ctrl-C.
+
+    Prints one line when every listener accepts: `ready inbound=URL outbound=URL admin=URL`. Logs go to stderr as JSON
+    lines. An embedded database is migrated by itself; an external one has to be migrated before (`panless migrate`).
+    """
+    log.configure(log_level)
+    run(_serve(load(config_file)))
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    panless = Panless(config)
+    starting = asyncio.create_task(panless.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return
+    try:
+        starting.result()
+        click.echo("ready " + " ".join(f"{name}={url}" for name, url in panless.urls.items()))
+        await stopping
+    finally:
+        stopping.cancel()
+        await panless.stop()
+
+
+@click.command()
+@config_option
+def check(config_file: Path) -> None:
+    """Check a configuration without starting anything, and show its routes.
+
+    Everything that `serve` needs is looked at: keys, presets, selectors, overlapping routes, and that every secret is
+    where it is said to be. Secrets are not shown.
+    """
+    config = load(config_file)
+    vault_settings(config)
+    compile_outbound(config)
+    table = Table(title=f"Routes of {config_file}", title_justify="left")
+    for column in ("way", "name", "path", "upstream", "fields", "apps"):
+        table.add_column(column)
+    for inbound in config.inbound:
+        table.add_row("inbound", inbound.name, inbound.path, inbound.upstream, _fields(inbound), "")
+    for outbound in config.outbound:
+        apps = ", ".join(sorted(outbound.apps)) or "none: nobody may use it"
+        table.add_row("outbound", outbound.name, outbound.path, outbound.upstream, _fields(outbound), apps)
+    Console().print(table)
+    click.echo("The configuration is right.")
+
+
+def _fields(route: RouteConfig) -> str:
+    return "\n".join(f"{field.kind} {field.at}" for field in route.fields) or "none: passes unchanged"
+
+
+@click.command()
+@config_option
+def migrate(config_file: Path) -> None:
+    """Bring the database up to this release, as its owner.
+
+    Connects with [database] owner_url, or with url where there is none. Each migration is one transaction; it is safe
+    to run twice, and from two places at once.
+    """
+    run(_migrate(load(config_file)))
+
+
+async def _migrate(config: Config) -> None:
+    database = await open_database(vault_settings(config), holder="command")
+    try:
+        applied = await migrations.migrate(database, report=lambda name: click.echo(f"applying {name}"))
+    finally:
+        await database.close()
+    click.echo(f"{len(applied)} migrations applied." if applied else "Nothing to do: the database is up to date.")

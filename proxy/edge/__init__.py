@@ -1,0 +1,1 @@
+"""The edge of HTTP: listeners, framing checks, identity, problems, logs, metrics."""

@@ -1,0 +1,113 @@
+"""Listeners: aiohttp's low-level server with our own answers to requests that it cannot read."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from proxy.config import Config, ListenerConfig
+from proxy.edge.exchange import new_request_id
+from proxy.edge.problem import problem
+from proxy.errors import ConfigInvalid, FramingConflict, RequestMalformed
+from vault.errors import PanlessError
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+# aiohttp's defaults are a browser's; SDKs send long authorization headers and many of them.
+MAX_HEADER_BYTES = 32 * 1024
+
+
+class _Protocol(RequestHandler):
+    """aiohttp's error pages and logs show pieces of the request. Ours do not."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # aiohttp's signature
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        about = str(exc)
+        error: PanlessError = RequestMalformed()
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            error = PanlessError()
+        elif "Content-Length" in about or "Transfer-Encoding" in about:
+            error = FramingConflict()
+        answer = problem(error, new_request_id())
+        answer.force_close()
+        return answer
+
+    def log_exception(self, *args: object, **kwargs: object) -> None:
+        """What matters of it is in our own log line; the rest would be input."""
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class Listener:
+    """One bound address. `start` binds it; `stop` lets requests in flight end first."""
+
+    def __init__(self, name: str, config: ListenerConfig, whole: Config, handler: Handler) -> None:
+        self.name = name
+        self._config = config
+        self._tls = _tls(name, config, whole)
+        self._server = _Server(
+            handler,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            keepalive_timeout=75,
+        )
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=whole.limits.stop_seconds)
+        self.url = ""
+
+    async def start(self) -> None:
+        """Bind and accept; raises ConfigInvalid if the address cannot be had."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._config.host, self._config.port, ssl_context=self._tls, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigInvalid(
+                file="listen", key=self.name, problem=f"cannot bind {self._config.bind} (errno {error.errno})"
+            ) from None
+        host, port = self._runner.addresses[0][:2]
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if self._tls else 'http'}://{shown}:{port}"
+
+    async def stop(self) -> None:
+        """Refuse new connections, let requests in flight end, close the rest."""
+        await self._runner.cleanup()
+
+
+def _tls(name: str, config: ListenerConfig, whole: Config) -> ssl.SSLContext | None:
+    if config.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(whole.resolve(config.tls.cert), whole.resolve(config.tls.key))
+        if config.tls.client_ca is not None:
+            context.load_verify_locations(whole.resolve(config.tls.client_ca))
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError):
+        raise ConfigInvalid(
+            file=str(whole.file), key=f"listen.{name}.tls", problem="certificate or key cannot be used"
+        ) from None
+    return context
+
+
+async def stop_all(listeners: list[Listener]) -> None:
+    await asyncio.gather(*(listener.stop() for listener in listeners))

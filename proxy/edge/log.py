@@ -1,0 +1,86 @@
+"""Logs: JSON lines on stderr. Redaction is the last thing that happens to a line.
+
+Rules:
+1. Messages of exceptions are never logged: they carry input. What is logged of one is its type and where it was.
+2. No local variables, no query strings, no headers, no bodies.
+3. What still looks like a PAN, or like an application key, is masked in the finished line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any
+
+import structlog
+
+from proxy.guard import mask
+
+_APP_KEY = re.compile(r"plk_[a-z2-7]{8,}", re.ASCII)
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def configure(level: str = "INFO") -> None:
+    """Send structlog's and the standard library's log to stderr in the same form."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _exception_without_message,
+    ]
+    structlog.configure(
+        processors=_rendered(shared),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_StaticFormatter(shared))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+
+
+def _rendered(processors: list[Any]) -> list[Any]:
+    return [*processors, structlog.processors.JSONRenderer(sort_keys=True), redact]
+
+
+class _StaticFormatter(logging.Formatter):
+    """Formats records of libraries: logger, level and the message's template, whose arguments may be input."""
+
+    def __init__(self, shared: list[Any]) -> None:
+        super().__init__()
+        self._processors = _rendered(shared)
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: Any = {"event": "library", "logger": record.name, "template": str(record.msg)[:200]}
+        if record.exc_info and record.exc_info[0]:
+            event["exc_info"] = record.exc_info
+        for processor in self._processors:
+            event = processor(None, record.levelname.lower(), event)
+        return str(event)
+
+
+def _exception_without_message(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    given = event.pop("exc_info", None)
+    error = given if isinstance(given, BaseException) else None
+    if isinstance(given, tuple):
+        error = given[1]
+    if error is not None:
+        event["error"] = type(error).__qualname__
+        event["frames"] = [
+            f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__, limit=-8)
+        ]
+    return event
+
+
+def redact(_logger: object, _method: str, line: str) -> str:
+    """Mask what may not be in a log line."""
+    return _APP_KEY.sub("[masked]", mask(line))

@@ -1,0 +1,40 @@
+"""Metrics in the Prometheus format. Labels are names from the configuration and codes, never input."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The metrics of one Panless."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "panless_requests",
+            "Requests answered.",
+            ["listener", "route", "status", "code"],
+            registry=self._registry,
+        )
+        self.seconds = Histogram(
+            "panless_request_seconds",
+            "Time from the request's first line to the end of its answer.",
+            ["listener", "route"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self.in_flight = Gauge("panless_requests_in_flight", "Requests being answered.", registry=self._registry)
+        self.values = Counter(
+            "panless_values", "Values tokenized and revealed.", ["action", "kind"], registry=self._registry
+        )
+        self.batches = Gauge("panless_writer_batches", "Commits of the writer.", registry=self._registry)
+        self.writes = Gauge("panless_writer_writes", "Requests that those commits served.", registry=self._registry)
+        self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)

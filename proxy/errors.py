@@ -1,0 +1,158 @@
+"""What can go wrong on the way of a request, each with the HTTP status that it is answered with.
+
+A status of 4xx is the caller's to correct, 5xx is not. Nothing was forwarded unless the message says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vault.errors import PanlessError
+
+
+class ConfigInvalid(PanlessError):
+    code = "config_invalid"
+    message = "{file}: {key}: {problem}"
+    remedy = "Correct the configuration; `panless check --config FILE` tells whether it is right."
+
+
+class RequestError(PanlessError):
+    """Base of the errors of the HTTP edge."""
+
+    status: ClassVar[int] = 400
+
+
+class RequestMalformed(RequestError):
+    code = "request_malformed"
+    message = "The request is not valid HTTP/1.1."
+    remedy = "Check the request line, header names and values, and the framing of the body (RFC 9112)."
+
+
+class FramingConflict(RequestError):
+    code = "framing_conflict"
+    message = "The request frames its body in two ways."
+    remedy = "Send either Content-Length or Transfer-Encoding: chunked (RFC 9112, section 6.3)."
+
+
+class TargetInvalid(RequestError):
+    code = "target_invalid"
+    message = "The request target is not a plain absolute path."
+    remedy = "Send a path that begins with one slash and has no dot segments, encoded or not."
+
+
+class RouteNotFound(RequestError):
+    status = 404
+    code = "route_not_found"
+    message = "No route of this listener takes this path."
+    remedy = "Check the path and the port against the routes of the configuration."
+
+
+class MethodNotAllowed(RequestError):
+    status = 405
+    code = "method_not_allowed"
+    message = "Route {route} does not take this method."
+    remedy = "Name the method in the route's `methods`."
+
+
+class ContentTypeMissing(RequestError):
+    status = 415
+    code = "content_type_missing"
+    message = "The request has a body but no Content-Type."
+    remedy = "Send application/json or application/x-www-form-urlencoded."
+
+
+class ContentTypeUnsupported(RequestError):
+    status = 415
+    code = "content_type_unsupported"
+    message = "Route {route} cannot read this Content-Type."
+    remedy = "Send application/json or application/x-www-form-urlencoded, once."
+
+
+class CharsetUnsupported(RequestError):
+    status = 415
+    code = "charset_unsupported"
+    message = "The charset that the Content-Type names is not supported."
+    remedy = "Send the body in UTF-8."
+
+
+class ContentEncodingUnsupported(RequestError):
+    status = 415
+    code = "content_encoding_unsupported"
+    message = "Route {route} cannot read a compressed request body."
+    remedy = "Send the body without a Content-Encoding."
+
+
+class BodyTooLarge(RequestError):
+    status = 413
+    code = "body_too_large"
+    message = "The body is larger than the {limit} bytes that a route with fields may hold."
+    remedy = "Send less, or raise [limits] body_bytes."
+
+
+class BodyIncomplete(RequestError):
+    code = "body_incomplete"
+    message = "The request ended before its body was complete."
+    remedy = "Send the whole body."
+
+
+class BodyTimeout(RequestError):
+    status = 408
+    code = "body_timeout"
+    message = "The body did not arrive in time."
+    remedy = "Send the body without long pauses."
+
+
+class ShuttingDown(RequestError):
+    status = 503
+    code = "shutting_down"
+    message = "This Panless is stopping."
+    remedy = "Retry on a new connection."
+
+
+class UpstreamError(RequestError):
+    """The upstream of the route did not answer as it should."""
+
+    status = 502
+
+
+class UpstreamUnreachable(UpstreamError):
+    code = "upstream_unreachable"
+    message = "The upstream of route {route} could not be connected to; it did not get the request."
+    remedy = "Check that the upstream runs and can be reached from Panless; then retry."
+
+
+class UpstreamCertificateInvalid(UpstreamError):
+    code = "upstream_certificate_invalid"
+    message = "The upstream of route {route} did not show a valid certificate; it did not get the request."
+    remedy = "Check the upstream's host name and certificate, and the route's `ca`."
+
+
+class UpstreamDisconnected(UpstreamError):
+    code = "upstream_disconnected"
+    message = "The upstream of route {route} closed the connection; it may have got the request."
+    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
+
+
+class UpstreamAnswerInvalid(UpstreamError):
+    code = "upstream_answer_invalid"
+    message = "The upstream of route {route} sent an answer that is not valid HTTP; it got the request."
+    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+    message = "The upstream of route {route} did not answer in time; it may have got the request."
+    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
+
+
+class AnswerUnreadable(UpstreamError):
+    code = "answer_unreadable"
+    message = "The answer on route {route} cannot be searched for revealed values, so it is withheld."
+    remedy = "The upstream got the request. Let it answer without compression, or with gzip or deflate."
+
+
+class AnswerTooLarge(UpstreamError):
+    code = "answer_too_large"
+    message = "The answer on route {route} is larger than {limit} bytes and cannot be searched, so it is withheld."
+    remedy = "The upstream got the request. Raise [limits] answer_bytes."

@@ -1,0 +1,227 @@
+"""Form bodies (application/x-www-form-urlencoded): where the selected values stand.
+
+Rules:
+1. Pairs are split as the WHATWG URL standard does (section 5.1): at `&` alone, then at the first `=`. Keys
+   are percent-decoded before their brackets are read, so `card%5Bnumber%5D` is `card[number]`.
+2. `name[key][0]` is nesting. A number in brackets is a name and an index at once. `[]` appends; below it, a
+   key that the current element has already starts the next element (as Rack and jQuery do).
+3. A selected pair is a place: the bytes after `=`. Its key stands once, and no other key puts text where it
+   needs an object, or the reverse.
+4. Receivers read odd keys differently (unbalanced brackets, dots, spaces, NUL, `;` between pairs). The
+   plain reading counts; where it selects nothing, but another reading would, the body is refused.
+5. All keys and all selected values must be percent-encoded UTF-8. Other values are not looked at.
+6. Work is linear in the body. No error and no error's context holds a piece of the body.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote_plus, unquote_to_bytes
+
+from proxy.rewrite.errors import BodyAmbiguous, BodyTooComplex, BodyUnreadable, DuplicateKey, ValueNotText
+from proxy.rewrite.selectors import MAX_DEPTH, Path, Place, State
+from vault.sensitive import Sensitive
+
+_pairs = re.compile(rb"[^&]+").finditer
+_bad_escape = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
+_simple = re.compile(rb"[A-Za-z0-9_-]++(?:\[[A-Za-z0-9_-]*+\])*+").fullmatch
+_append_key = re.compile(rb"(?:\[|%5[Bb])(?:\s|\+|%20|%0[9AaDd])*+(?:\]|%5[Dd])").search
+_nested = re.compile(r"[^\[\]]+(?:\[[^\[\]]*\])*+")
+_part = re.compile(r"\[\s*\]|[^\[\]]+").findall
+_odd = re.compile(r"[.\s\0\ufeff]").search
+_index = re.compile(r"0|[1-9][0-9]{0,8}").fullmatch
+_TO_UNDERSCORE = {ord("."): "_", ord(" "): "_"}
+_APPEND = ""
+
+
+def encode(text: str) -> bytes:
+    """Return `text` percent-encoded as UTF-8, a space as `+` (WHATWG URL section 5.2; `~` stays, RFC 3986)."""
+    return quote_plus(text, safe="*").encode()
+
+
+def scan(body: bytes, start: State) -> list[Place]:
+    """Return the selected values of a form, in body order. Offsets are bytes; spans start after the `=`.
+
+    Raises BodyUnreadable, BodyTooComplex, BodyAmbiguous, DuplicateKey, ValueNotText.
+    """
+    tree = _Tree(start, appends=_append_key(body) is not None, semicolons=b";" in body)
+    for found in _pairs(body):
+        tree.add(found[0], found.start())
+    return tree.places
+
+
+class _Element:
+    """The array element that `[]` last made below some path."""
+
+    __slots__ = ("index", "keys")
+
+    def __init__(self) -> None:
+        self.index = -1
+        self.keys: set[tuple[str, ...]] | None = None
+
+    def advance(self, rest: tuple[str, ...]) -> int:
+        """The index of the element that a key with `rest` after the `[]` goes to."""
+        if not rest:
+            self.index, self.keys = self.index + 1, None
+        elif self.keys is None or (rest in self.keys and _APPEND not in rest):
+            self.index, self.keys = self.index + 1, {rest}
+        else:
+            self.keys.add(rest)
+        return self.index
+
+
+class _Tree:
+    """What is known of the part of the tree that selectors can reach."""
+
+    def __init__(self, start: State, *, appends: bool, semicolons: bool) -> None:
+        self.start = start.open()
+        self.appends = appends
+        self.semicolons = semicolons
+        self.places: list[Place] = []
+        self.leaves: set[Path] = set()
+        self.inner: set[Path] = set()
+        self.elements: dict[Path, _Element | None] = {}  # None: its elements are numbered
+
+    def add(self, pair: bytes, offset: int) -> None:
+        """Take one pair that starts at `offset`."""
+        raw_key, equals, raw_value = pair.partition(b"=")
+        if _simple(raw_key):
+            key = raw_key.decode()
+            simple = plain = True
+        else:
+            key = _decode(raw_key, offset)
+            simple, plain = False, _nested.fullmatch(key) is not None
+        if "[" in key and key.count("[") > MAX_DEPTH:
+            raise BodyTooComplex(limit=MAX_DEPTH)
+        state, path = self._walk(key, plain=plain, offset=offset)
+        if state is not None:
+            self._enter(path, offset)
+            if state.accepts:
+                self._select(state, path, offset + len(raw_key), equals + raw_value)
+                return
+        if not simple and self._other_selects(key, plain=plain):
+            raise BodyAmbiguous(offset=offset)
+        if self.semicolons or b"]=" in raw_value:
+            self._refuse_hidden(pair, raw_key, raw_value, offset)
+
+    def _walk(self, key: str, *, plain: bool, offset: int) -> tuple[State | None, Path]:
+        """Return the state and the path that a key leads to; no state if nothing there or below can match."""
+        name = key.partition("[")[0] if plain else key
+        state = self.start.by_name(name)
+        path: Path = (name,)
+        if state is None or len(name) == len(key):
+            return state, path
+        parts = _parts(key)
+        for at, part in enumerate(parts[1:], 2):
+            if state.accepts:
+                raise ValueNotText(selector=state.selector, offset=offset)
+            name = self._numbered(state, path, parts[at - 1 :], offset) if self.appends else part
+            number = int(name) if _index(name) else None
+            state = state.by_name(name) if number is None else state.by_name_or_index(name, number)
+            path = (*path, name if number is None else number)
+            if state is None:
+                break
+        return state, path
+
+    def _numbered(self, state: State, path: Path, parts: tuple[str, ...], offset: int) -> str:
+        """Return the first of `parts`, which are below `path`; for `[]`, the index that it means."""
+        part, *rest = parts
+        if part != _APPEND:
+            if self.elements.setdefault(path, None) is not None:
+                raise BodyAmbiguous(offset=offset)  # `[0]` after `[]`: receivers count differently
+            return part
+        element = self.elements.setdefault(path, _Element())
+        if element is None or (rest and state.chooses_index()):
+            raise BodyAmbiguous(offset=offset)  # below `[]`, some start an element with every key
+        return str(element.advance(tuple(rest)))
+
+    def _enter(self, path: Path, offset: int) -> None:
+        if path in self.leaves:
+            raise DuplicateKey(offset=offset)
+        if path in self.inner:
+            raise BodyAmbiguous(offset=offset)
+        self.leaves.add(path)
+        for length in range(len(path) - 1, 0, -1):
+            above = path[:length]
+            if above in self.leaves:
+                raise BodyAmbiguous(offset=offset)
+            if above in self.inner:
+                break
+            self.inner.add(above)
+
+    def _select(self, state: State, path: Path, offset: int, assigned: bytes) -> None:
+        if not assigned:  # without `=` there is nothing to fill; receivers read it as null or as empty text
+            raise ValueNotText(selector=state.selector, offset=offset)
+        if b";" in assigned:  # a separator to some: they would see less of the value
+            raise BodyAmbiguous(offset=offset)
+        value = Sensitive(_decode(assigned[1:], offset + 1))
+        self.places.append(Place(state.accepts, path, offset + 1, offset + len(assigned), value, encode))
+
+    def _refuse_hidden(self, pair: bytes, raw_key: bytes, raw_value: bytes, offset: int) -> None:
+        """Refuse a pair in which another parser finds a selected key: after `;`, or ending at `]=` (qs)."""
+        hidden = [piece.partition(b"=")[0] for piece in pair.split(b";")[1:]]
+        head, closed, _ = raw_value.partition(b"]=")
+        if closed:
+            hidden.append(raw_key + b"=" + head + b"]")
+        for raw in hidden:
+            key = unquote_to_bytes(raw.replace(b"+", b" ")).decode(errors="replace")
+            if self._selects(_parts(key)) or self._other_selects(key, plain=False):
+                raise BodyAmbiguous(offset=offset)
+
+    def _other_selects(self, key: str, *, plain: bool) -> bool:
+        """Whether a parser that reads `key` in another way would reach a selected place."""
+        if plain and not _odd(key):
+            return False
+        return any(self._selects(parts) for parts in _other_readings(key))
+
+    def _selects(self, parts: Sequence[str]) -> bool:
+        state: State | None = self.start
+        for at, part in enumerate(parts):
+            if state is None or state.accepts:
+                break
+            if part == _APPEND:
+                state = state.by_any_index()
+            elif at and _index(part):
+                state = state.by_name_or_index(part, int(part))
+            else:
+                state = state.by_name(part)
+        return state is not None and bool(state.accepts)
+
+
+def _decode(raw: bytes, offset: int) -> str:
+    """Percent-decode; `offset` is where `raw` stands in the body."""
+    if b"%" in raw:
+        bad = _bad_escape(raw)
+        if bad:
+            raise BodyUnreadable(offset=offset + bad.start())
+        raw = unquote_to_bytes(raw.replace(b"+", b" "))
+    elif b"+" in raw:
+        raw = raw.replace(b"+", b" ")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        pass
+    raise BodyUnreadable(offset=offset)
+
+
+def _parts(key: str) -> tuple[str, ...]:
+    """Split at brackets, balanced or not; `[]` is an empty part."""
+    return tuple([_APPEND if part[0] == "[" else part for part in _part(key)])
+
+
+def _other_readings(key: str) -> Iterator[tuple[str, ...]]:
+    """How other parsers split a key that is not plain."""
+    key = key.partition("\0")[0].strip(" \t\r\n\ufeff")  # C strings end at NUL; PHP skips leading spaces
+    parts = _parts(key.lstrip("[]"))  # Rack, qs: a leading bracket is dropped
+    yield parts
+    yield tuple([part for part in parts if part != _APPEND])  # Rack: any other run of brackets separates
+    nested = _nested.match(key)
+    if nested:
+        yield _parts(nested[0])  # PHP, qs: what follows the last bracket is dropped
+    yield _parts(key.lstrip("[]").replace(".", "["))  # ASP.NET, Spring: dots nest
+    head, bracket, rest = key.partition("[")
+    if bracket and "]" not in rest:
+        head, rest = f"{head}_{rest}", ""  # PHP: an unclosed bracket is an underscore
+    head = head.translate(_TO_UNDERSCORE)  # PHP: and so are dots and spaces
+    yield _parts(f"{head}[{rest}" if rest else head)

@@ -1,0 +1,237 @@
+"""Selectors: which values of a body are meant, whatever the body's type.
+
+Rules:
+1. The language is a part of RFC 9535 JSONPath: names, indexes from 0, wildcards, descendants, lists of
+   these. What would need the whole document in memory (filters, slices, negative indexes) is refused.
+2. A selector is matched while a scanner walks, one key at a time. No state (None) means: nothing below can
+   match, skip it.
+3. All selectors of a route advance together, as one set of positions (an NFA). Steps are remembered, so a
+   body costs a dictionary look-up per key; what is remembered is bounded.
+4. Nothing that came in a body is remembered: only names and indexes from the configuration become keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple, final
+
+from jsonpath import JSONPathEnvironment
+from jsonpath.exceptions import JSONPathError
+from jsonpath.segments import JSONPathRecursiveDescentSegment, JSONPathSegment
+from jsonpath.selectors import IndexSelector, NameSelector, WildcardSelector
+
+from proxy.rewrite.errors import SelectorInvalid
+from vault.sensitive import Sensitive
+
+Path = tuple[str | int, ...]
+"""Where a value stands in the uniform tree: names and, in arrays, indexes, from the root."""
+
+MAX_DEPTH = 128
+"""Levels of nesting, in any type of body, beyond which it is refused."""
+
+_MAX_STATES = 1024
+_JSONPATH = JSONPathEnvironment(strict=True)
+
+
+class Place(NamedTuple):
+    """A selected value as a scanner reports it.
+
+    `selectors` are numbers into the Automaton's selectors; `start` and `end` are the bytes that
+    `encode(text)` replaces. Each place brings its own encoding, because one body can mix several.
+    """
+
+    selectors: tuple[int, ...]
+    path: Path
+    start: int
+    end: int
+    value: Sensitive
+    encode: Callable[[str], bytes]
+
+
+class _Segment(NamedTuple):
+    keys: frozenset[str | int]
+    wildcard: bool
+    descends: bool
+
+    def takes(self, key: str | int) -> bool:
+        return self.wildcard or key in self.keys
+
+
+@final
+class Selector:
+    """One selector, immutable. Equal when written the same; `str()` gives the text back."""
+
+    __slots__ = ("_text", "segments")
+
+    def __init__(self, text: str, segments: tuple[_Segment, ...]) -> None:
+        self._text = text
+        self.segments = segments
+
+    @classmethod
+    def parse(cls, text: str) -> Selector:
+        """Read a selector of the configuration, for example `$.cards[*].number`.
+
+        Raises SelectorInvalid.
+        """
+        if text.startswith(("query:", "header:")):  # outside the body: read here once there are scanners for them
+            raise SelectorInvalid(selector=text, reason="the query and headers cannot be selected yet")
+        segments = _segments(text)
+        if not segments:
+            raise SelectorInvalid(selector=text, reason="it selects the whole body")
+        if len(segments) > MAX_DEPTH:
+            raise SelectorInvalid(selector=text, reason=f"it has more than {MAX_DEPTH} segments")
+        return cls(text, tuple(_segment(text, segment) for segment in segments))
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"Selector({self._text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Selector) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def _segments(text: str) -> Sequence[JSONPathSegment]:
+    try:
+        return tuple(_JSONPATH.compile(text).segments)  # type: ignore[union-attr]  # strict: no compound paths
+    except (JSONPathError, RecursionError) as error:
+        reason = str(error.args[0]) if error.args else "it is not JSONPath"
+    raise SelectorInvalid(selector=text, reason=reason)
+
+
+def _segment(text: str, segment: JSONPathSegment) -> _Segment:
+    keys: set[str | int] = set()
+    wildcard = False
+    for selector in segment.selectors:
+        if isinstance(selector, NameSelector):
+            keys.add(selector.name)
+        elif isinstance(selector, IndexSelector) and selector.index >= 0:
+            keys.add(selector.index)
+        elif isinstance(selector, WildcardSelector):
+            wildcard = True
+        else:
+            raise SelectorInvalid(selector=text, reason=f"[{selector}] is not supported")
+    return _Segment(frozenset(keys), wildcard, isinstance(segment, JSONPathRecursiveDescentSegment))
+
+
+_Positions = frozenset[tuple[int, int]]  # (number of the selector, segments passed)
+
+
+@final
+class State:
+    """Where all selectors stand after some path. Scanners ask for the next state; None ends the search.
+
+    `accepts`: numbers of the selectors that select this very place. `enterable`: whether one can match below.
+    `names`, `other_name`, `indexes`, `other_index`: the next states, for the keys that selectors name and for
+    all others; valid after `open()`.
+    """
+
+    __slots__ = (
+        "_automaton", "_open", "_positions", "accepts", "enterable", "indexes", "names", "other_index",
+        "other_name",
+    )  # fmt: skip
+
+    def __init__(self, automaton: Automaton, positions: _Positions) -> None:
+        ends = [len(selector.segments) for selector in automaton.selectors]
+        self._automaton = automaton
+        self._positions = positions
+        self._open = False
+        self.accepts = tuple(sorted(number for number, passed in positions if passed == ends[number]))
+        self.enterable = len(self.accepts) < len(positions)
+        self.names: dict[str, State | None] = {}
+        self.indexes: dict[int, State | None] = {}
+        self.other_name: State | None = None
+        self.other_index: State | None = None
+
+    @property
+    def selector(self) -> str:
+        """The text of the first selector that selects this place, for an error."""
+        return str(self._automaton.selectors[self.accepts[0]])
+
+    def open(self) -> State:
+        """Work out the next states, once, and return self."""
+        if not self._open:
+            step = self._automaton.step
+            self.other_name = self.other_index = step(self._positions, ())
+            for key in self._automaton.keys(self._positions):
+                if isinstance(key, str):
+                    self.names[key] = step(self._positions, (key,))
+                else:
+                    self.indexes[key] = step(self._positions, (key,))
+            self._open = True
+        return self
+
+    def by_name(self, name: str) -> State | None:
+        self.open()
+        return self.names.get(name, self.other_name)
+
+    def by_name_or_index(self, name: str, index: int) -> State | None:
+        """The next state for a key that may be a name or an index, as `[0]` in a form."""
+        self.open()
+        if name in self.names or index in self.indexes:
+            return self._automaton.step(self._positions, (name, index))
+        return self.other_name
+
+    def chooses_index(self) -> bool:
+        """Whether it matters here which element a value is in."""
+        self.open()
+        return bool(self.indexes) or any(name.isdecimal() for name in self.names)
+
+    def by_any_index(self) -> State | None:
+        """The next state for an element whose index is not known: whatever some index would reach."""
+        return self._automaton.step(self._positions, tuple(self.open().indexes))
+
+
+@final
+class Automaton:
+    """All selectors of a route, compiled."""
+
+    def __init__(self, selectors: tuple[Selector, ...]) -> None:
+        self.selectors = selectors
+        self._root: _Positions = frozenset((number, 0) for number in range(len(selectors)))
+        self._states: dict[_Positions, State] = {}
+
+    def start(self) -> State:
+        """The state at the root of a body."""
+        if len(self._states) > _MAX_STATES:  # lists of wildcards after `..` have exponentially many
+            self._states = {}
+        return self._state(self._root) or State(self, self._root)
+
+    def keys(self, positions: _Positions) -> set[str | int]:
+        """The keys that the next segments name."""
+        return {key for _, segment in self._next(positions) for key in segment.keys}
+
+    def step(self, positions: _Positions, keys: tuple[str | int, ...]) -> State | None:
+        """Advance over one key known under any of `keys`; with none, over a key that no selector names."""
+        after: set[tuple[int, int]] = set()
+        for (number, passed), segment in self._next(positions):
+            if segment.wildcard or any(segment.takes(key) for key in keys):
+                after.add((number, passed + 1))
+            if segment.descends:
+                after.add((number, passed))
+        return self._state(frozenset(after))
+
+    def _next(self, positions: _Positions) -> Iterable[tuple[tuple[int, int], _Segment]]:
+        for number, passed in positions:
+            segments = self.selectors[number].segments
+            if passed < len(segments):
+                yield (number, passed), segments[passed]
+
+    def _state(self, positions: _Positions) -> State | None:
+        if not positions:
+            return None
+        state = self._states.get(positions)
+        if state is None:
+            state = self._states[positions] = State(self, positions)
+        return state
+
+
+@lru_cache(maxsize=1024)
+def automaton(selectors: tuple[Selector, ...]) -> Automaton:
+    """The compiled form of a route's selectors, made once."""
+    return Automaton(selectors)

@@ -1,0 +1,125 @@
+"""Sends requests to upstreams: verified TLS, no redirects, no cookies, no proxies of the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from proxy.config import Config, RouteConfig
+from proxy.errors import (
+    ConfigInvalid,
+    RequestError,
+    UpstreamAnswerInvalid,
+    UpstreamCertificateInvalid,
+    UpstreamDisconnected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from proxy.routes import Route
+
+# What aiohttp would add by itself. An upstream gets what was sent, no more.
+_NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_MAX_HEADER_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    tls: ssl.SSLContext | bool
+    timeout: aiohttp.ClientTimeout
+
+
+class UpstreamClient:
+    """One pool of connections for all routes; each route has its own TLS and time-outs."""
+
+    def __init__(self) -> None:
+        self._settings: dict[str, _Settings] = {}
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=_NOT_ADDED,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+        )
+
+    def add(self, route: RouteConfig, config: Config) -> None:
+        """Prepare a route; raises ConfigInvalid if its certificates cannot be used."""
+        timeouts = aiohttp.ClientTimeout(
+            total=route.timeouts.whole,
+            sock_connect=route.timeouts.connect,
+            sock_read=route.timeouts.between_bytes,
+        )
+        self._settings[route.name] = _Settings(_tls(route, config), timeouts)
+
+    async def send(
+        self,
+        route: Route,
+        method: str,
+        target: str,
+        headers: CIMultiDict[str],
+        body: bytes | AsyncIterator[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        """Return the answer once its headers are there; raises an UpstreamError."""
+        settings = self._settings[route.name]
+        url = URL(f"{route.scheme}://{route.authority}{target}", encoded=True)
+        try:
+            return await self._session.request(
+                method,
+                url,
+                headers=headers,
+                data=body,
+                ssl=settings.tls,
+                timeout=settings.timeout,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise _translate(error, route) from None
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+async def read_answer(answer: aiohttp.ClientResponse, route: Route) -> AsyncIterator[bytes]:
+    """Yield the answer's body as it arrives; raises an UpstreamError."""
+    try:
+        async for piece in answer.content.iter_any():
+            yield piece
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _translate(error, route) from None
+
+
+def _translate(error: Exception, route: Route) -> RequestError:  # a table in words
+    for broken_off in (error, error.__cause__, error.__context__):
+        if isinstance(broken_off, RequestError):
+            return broken_off  # the client's body, while it was being sent on
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return UpstreamCertificateInvalid(route=route.name)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return UpstreamUnreachable(route=route.name)
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return UpstreamTimeout(route=route.name)
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError | ValueError):
+        return UpstreamAnswerInvalid(route=route.name)
+    return UpstreamDisconnected(route=route.name)
+
+
+def _tls(route: RouteConfig, config: Config) -> ssl.SSLContext | bool:
+    if route.upstream_url.scheme != "https":
+        return True
+    try:
+        context = ssl.create_default_context(cafile=config.resolve(route.ca) if route.ca else None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if route.client_cert is not None and route.client_key is not None:
+            context.load_cert_chain(config.resolve(route.client_cert), config.resolve(route.client_key))
+    except (OSError, ssl.SSLError):
+        raise ConfigInvalid(
+            file=str(config.file), key=f"route {route.name}", problem="ca, client_cert or client_key cannot be used"
+        ) from None
+    return context

@@ -1,0 +1,103 @@
+import pytest
+
+from proxy.rewrite.errors import SelectorInvalid
+from proxy.rewrite.selectors import Selector, State, automaton
+
+
+def walk(selector: str, *path: str | int) -> State | None:
+    state: State | None = automaton((Selector.parse(selector),)).start()
+    for key in path:
+        if state is None:
+            return None
+        state.open()
+        state = state.by_name(key) if isinstance(key, str) else state.indexes.get(key, state.other_index)
+    return state
+
+
+def selects(selector: str, *path: str | int) -> bool:
+    state = walk(selector, *path)
+    return state is not None and bool(state.accepts)
+
+
+@pytest.mark.parametrize(
+    ("selector", "path"),
+    [
+        ("$.card.number", ("card", "number")),
+        ("$['card number']", ("card number",)),
+        ("$['\\u0063ard']", ("card",)),
+        ("$.cards[0].number", ("cards", 0, "number")),
+        ("$.cards[*].number", ("cards", 7, "number")),
+        ("$.*.number", ("card", "number")),
+        ("$..number", ("number",)),
+        ("$..number", ("a", 3, "b", "number")),
+        ("$..number", ("number", "number")),
+        ("$.a..b.c", ("a", "b", "b", "c")),
+        ("$['a','b',0]", ("b",)),
+        ("$['a','b',0]", (0,)),
+        ("$..*", ("a", 0)),
+        ("$..[1]", ("a", 1)),
+    ],
+)
+def test_selects(selector, path):
+    assert selects(selector, *path)
+
+
+@pytest.mark.parametrize(
+    ("selector", "path"),
+    [
+        ("$.card.number", ("card",)),
+        ("$.card.number", ("card", "Number")),
+        ("$.card.number", ("card", "number", "x")),
+        ("$.cards[0]", ("cards", "0")),
+        ("$['0']", (0,)),
+        ("$.a..b.c", ("a", "b", "x", "c")),
+        ("$..number", ("numbers",)),
+        ("$.*", ("a", "b")),
+    ],
+)
+def test_does_not_select(selector, path):
+    assert not selects(selector, *path)
+
+
+def test_no_state_below_what_no_selector_can_enter():
+    assert walk("$.card.number", "customer") is None
+    assert walk("$.card.number", "card", "number").enterable is False
+    assert walk("$..number", "anything", "at", "all").enterable
+
+
+def test_a_bracket_number_is_name_and_index():
+    start = automaton((Selector.parse("$['0']"), Selector.parse("$[0]"), Selector.parse("$[1]"))).start()
+    assert start.by_name_or_index("0", 0).accepts == (0, 1)
+    assert start.by_name_or_index("2", 2) is None
+    assert start.by_any_index().accepts == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "$", "card", "$.a[-1]", "$.a[1:2]", "$.a[::1]", "$.a[?@.b]", "$.a | $.b", "$[~'a']", "$.a ", "$.a[00]",
+     "$.a[", "query:pan", "header:X-Pan", "$['\\ud800']", "$" + ".a" * 129],
+)  # fmt: skip
+def test_refuses(text):
+    with pytest.raises(SelectorInvalid, match="names") as caught:
+        Selector.parse(text)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.__context__ is None
+
+
+def test_text_and_equality():
+    one, same, other = (Selector.parse(text) for text in ("$.a.b", "$.a.b", "$.a.c"))
+    assert str(one) == "$.a.b"
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+
+
+def test_memory_is_bounded():
+    """Wildcards after `..` have exponentially many sets of positions; a body decides which of them come up."""
+    machine = automaton((Selector.parse("$..a" + ".*" * 14),))
+    for bits in range(1 << 13):
+        state = machine.start()
+        for bit in range(13):
+            state = state.by_name("ab"[bits >> bit & 1])
+    machine.start()
+    assert len(machine._states) <= 1100

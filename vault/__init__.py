@@ -1,0 +1,1 @@
+"""The vault: cards, tokens, keys, audit. It knows no HTTP."""

@@ -1,0 +1,70 @@
+"""Audit events and their canonical bytes.
+
+An event answers PCI DSS v4.0.1 requirement 10.2.2: who (app), what (action), when (at), success or failure (outcome,
+code), where from (origin, route), what was affected (tokens, destination). It holds tokens and names, never values.
+
+Canonical bytes are JSON as RFC 8785 orders and spaces it; with only ASCII strings, integers, lists and objects in
+it, that is sorted names and no white space.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+FORMAT = 1
+
+
+class Outcome(StrEnum):
+    """Permitted and recorded before it was done; denied by a rule; failed for another reason."""
+
+    PERMITTED = "permitted"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened. `at` is an aware UTC time; `tokens` are in TypeID form."""
+
+    at: datetime
+    action: str
+    outcome: Outcome
+    code: str | None = None
+    tenant: str | None = None
+    app: str | None = None
+    route: str | None = None
+    destination: str | None = None
+    origin: str | None = None
+    request_id: str | None = None
+    tokens: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, object]:
+        """Return the members that canonical bytes are made of; absent ones are left out."""
+        members: dict[str, object] = {
+            "v": FORMAT,
+            "at": timestamp(self.at),
+            "action": self.action,
+            "outcome": str(self.outcome),
+            "code": self.code,
+            "tenant": self.tenant,
+            "app": self.app,
+            "route": self.route,
+            "destination": self.destination,
+            "origin": self.origin,
+            "request_id": self.request_id,
+            "tokens": list(self.tokens) or None,
+        }
+        return {name: member for name, member in members.items() if member is not None}
+
+
+def timestamp(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def canonical(members: dict[str, object]) -> bytes:
+    """Return the one byte string that stands for these members."""
+    return json.dumps(members, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")

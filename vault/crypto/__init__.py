@@ -1,0 +1,1 @@
+"""Pure cryptography: authenticated encryption, the sealed-record format, fingerprints, digests."""

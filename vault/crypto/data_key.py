@@ -1,0 +1,42 @@
+"""Data keys as values: unwrapped (DataKey) and as they are stored (WrappedKey)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from vault.crypto.encoding import length_prefixed
+
+
+class Purpose(StrEnum):
+    """What a data key is for."""
+
+    SEAL = "seal"
+    FINGERPRINT = "fingerprint"
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """An unwrapped data key: its id, and 32 secret bytes that no repr shows."""
+
+    id: UUID
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A row of `data_keys`: wrapped by the KEK named in `kek`."""
+
+    id: UUID
+    tenant: str
+    purpose: str
+    kek: str
+    wrapped: bytes
+    created_at: datetime
+
+    @property
+    def context(self) -> bytes:
+        """What wrapping binds the key to: unwrapped as another tenant's, or for another purpose, it fails."""
+        return b"panless data key" + length_prefixed(self.id.bytes, self.tenant.encode(), self.purpose.encode())

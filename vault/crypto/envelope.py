@@ -1,0 +1,55 @@
+"""The sealed-record format.
+
+    sealed = version(1) | nonce(12) | ciphertext | tag(16)
+    associated data = version(1) | tenant | token id (16 bytes) | kind | DEK id (16 bytes)
+
+each part of the associated data after the version prefixed with its length as two bytes, big-endian. So a record
+opens only in the row that it was sealed for: moved to another tenant, token, kind or key it does not.
+Vectors: tests/vectors/envelope.json.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from vault.crypto import aead
+from vault.crypto.data_key import DataKey
+from vault.crypto.encoding import length_prefixed
+from vault.errors import RecordDoesNotOpen
+from vault.exposure import expose
+from vault.sensitive import Sensitive
+from vault.tokens import Token
+
+VERSION = b"\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where a record belongs."""
+
+    tenant: str
+    token: Token
+    kind: str
+
+
+def _associated_data(binding: Binding, key_id: UUID) -> bytes:
+    return VERSION + length_prefixed(
+        binding.tenant.encode(), binding.token.id.bytes, binding.kind.encode(), key_id.bytes
+    )
+
+
+def seal(key: DataKey, value: Sensitive, binding: Binding) -> bytes:
+    """Seal a value for its row."""
+    return VERSION + aead.encrypt(key.secret, expose(value).encode(), _associated_data(binding, key.id))
+
+
+def unseal(key: DataKey, sealed: bytes, binding: Binding) -> Sensitive:
+    """Open a sealed record; raises RecordDoesNotOpen if it is not exactly what was sealed for this row."""
+    if sealed[:1] != VERSION:
+        raise RecordDoesNotOpen(token=str(binding.token))
+    try:
+        plaintext = aead.decrypt(key.secret, sealed[1:], _associated_data(binding, key.id))
+    except aead.DoesNotOpen:
+        raise RecordDoesNotOpen(token=str(binding.token)) from None
+    return Sensitive(plaintext.decode())

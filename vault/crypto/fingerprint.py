@@ -1,0 +1,21 @@
+"""Keyed fingerprints: the same value gives the same 32 bytes, and nobody without the key can try values.
+
+HMAC-SHA-256 (RFC 2104) under a key of the tenant's own. PCI DSS v4.0.1 requirement 3.5.1.1 asks for keyed
+cryptographic hashes of the entire PAN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from vault.crypto.data_key import DataKey
+from vault.crypto.encoding import length_prefixed
+from vault.exposure import expose
+from vault.sensitive import Sensitive
+
+
+def fingerprint(key: DataKey, kind: str, value: Sensitive) -> bytes:
+    """Return the fingerprint of a normalised value."""
+    message = length_prefixed(kind.encode(), expose(value).encode())
+    return hmac.digest(key.secret, message, hashlib.sha256)

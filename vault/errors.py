@@ -1,0 +1,196 @@
+"""The closed tree of errors.
+
+An error carries a code, a sentence and opaque ids (token ids, key ids, selectors, offsets), never a value:
+whoever logs or returns one cannot leak a card. Codes are part of the contract and never change meaning.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PanlessError(Exception):
+    """Base of every error that Panless raises on purpose.
+
+    `code` is stable and machine-readable; `message` is a template filled with the ids given to the constructor;
+    `remedy` says what the reader can do next.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    message: ClassVar[str] = "Panless could not complete the request."
+    remedy: ClassVar[str] = "Look up the request id in the log of Panless."
+
+    def __init__(self, **ids: str | int) -> None:
+        self.ids = ids
+        super().__init__(f"{self.code}: {self.detail}")
+
+    @property
+    def detail(self) -> str:
+        """The message with its ids filled in."""
+        return self.message.format_map(self.ids)
+
+
+class ValueRejected(PanlessError):
+    """A value cannot be taken into the vault. The caller has to correct it."""
+
+
+class NotACardNumber(ValueRejected):
+    code = "pan_invalid"
+    message = "The value at {at} is not a card number."
+    remedy = "Send 12 to 19 digits that pass the Luhn check, as a string; spaces and dashes are fine."
+
+
+class NotACvc(ValueRejected):
+    code = "cvc_invalid"
+    message = "The value at {at} is not a card verification code."
+    remedy = "Send 3 or 4 digits as a string."
+
+
+class TokenRejected(PanlessError):
+    """A token cannot be used. Nothing was revealed."""
+
+
+class NotAToken(TokenRejected):
+    code = "token_malformed"
+    message = "The value at {at} is not a Panless token."
+    remedy = "Send the token that the application received; raw values are never accepted from an application."
+
+
+class TokenUnknown(TokenRejected):
+    code = "token_unknown"
+    message = "No record exists for token {token}."
+    remedy = "Check that the token is complete and was made by this Panless; it may have been erased."
+
+
+class TokenExpired(TokenRejected):
+    code = "token_expired"
+    message = "Token {token} is past its time or its uses."
+    remedy = "Collect the value from the customer again."
+
+
+class TokenOfOtherTenant(TokenRejected):
+    code = "token_other_tenant"
+    message = "Token {token} does not belong to this application's tenant."
+    remedy = "Use an application key of the tenant that the token was made for."
+
+
+class TokenOfWrongKind(TokenRejected):
+    code = "token_wrong_kind"
+    message = "Token {token} does not stand for a {kind}."
+    remedy = "Check which token goes into which field."
+
+
+class CvcGone(TokenRejected):
+    code = "cvc_gone"
+    message = "No card verification code is held for {at} any more."
+    remedy = "Collect the code from the customer again, or charge without one."
+
+
+class Denied(PanlessError):
+    """Policy does not allow it."""
+
+    code = "not_permitted"
+    message = "This application may not use route {route}."
+    remedy = "Name the application in the route's `apps`, or use another route."
+
+
+class AppUnknown(Denied):
+    code = "app_unknown"
+    message = "The request carries no valid application key."
+    remedy = "Send the key that `panless app add` printed, in the Panless-Key header or where the SDK puts its key."
+
+
+class AppKeyRevoked(Denied):
+    code = "app_key_revoked"
+    message = "The application's key has been revoked."
+    remedy = "Make a new one with `panless app add`."
+
+
+class OperatorError(PanlessError):
+    """An operator asked for something that cannot be done."""
+
+
+class AppNotFound(OperatorError):
+    code = "app_not_found"
+    message = "Application {app} has no active key."
+    remedy = "See `panless app list`."
+
+
+class AppOfOtherTenant(OperatorError):
+    code = "app_other_tenant"
+    message = "Application {app} exists already, for another tenant."
+    remedy = "Choose another name, or add the key without --tenant."
+
+
+class StoreError(PanlessError):
+    """The database did not do what was asked. Nothing was acknowledged."""
+
+
+class DatabaseUnavailable(StoreError):
+    code = "database_unavailable"
+    message = "The vault's database cannot be reached."
+    remedy = "Retry the request; it is safe to send again. Operators: see /readyz."
+
+
+class DatabaseFull(StoreError):
+    code = "database_full"
+    message = "The vault's database has no room left to write."
+    remedy = "Operators: free disk space on the database server; then retry the request."
+
+
+class DatabaseFailed(StoreError):
+    code = "database_failed"
+    message = "The vault's database refused a statement (SQLSTATE {sqlstate})."
+    remedy = "Operators: look up the SQLSTATE and the request id in the logs."
+
+
+class SchemaOutdated(StoreError):
+    code = "schema_outdated"
+    message = "The database is at migration {found}, this Panless needs {needed}."
+    remedy = "Run `panless migrate --config FILE` with the owner's database URL, then start again."
+
+
+class SchemaNewer(StoreError):
+    code = "schema_newer"
+    message = "The database is at migration {found}, this Panless knows only {needed}."
+    remedy = "Install the Panless that the database was migrated with, or a newer one."
+
+
+class RoleNotGranted(StoreError):
+    code = "database_role_missing"
+    message = "The database user of [database] url may not act as {role}."
+    remedy = "As the database's owner, run: GRANT {role} TO the user that the URL names."
+
+
+class MigrationChanged(StoreError):
+    code = "migration_changed"
+    message = "Migration {name} differs from the one that was applied."
+    remedy = "Install the release that the database was migrated with, or a newer one."
+
+
+class DataDirectoryInUse(StoreError):
+    code = "data_dir_in_use"
+    message = "Another Panless (process {pid}) is running on data directory {path}."
+    remedy = "Stop it first, or give this one another data_dir."
+
+
+class EmbeddedDatabaseFailed(StoreError):
+    code = "embedded_database_failed"
+    message = "The embedded PostgreSQL could not {step}: {reason}."
+    remedy = "Read {log}; or set [database] url to a PostgreSQL of your own."
+
+
+class KeyFailure(PanlessError):
+    """A key is not usable. Nothing was sealed or opened with it."""
+
+
+class KeyUnavailable(KeyFailure):
+    code = "key_unavailable"
+    message = "Key {key} cannot be used: {reason}."
+    remedy = "Operators: check the key provider in [keys]; see /readyz."
+
+
+class RecordDoesNotOpen(KeyFailure):
+    code = "record_corrupt"
+    message = "The sealed record of {token} does not open."
+    remedy = "Operators: the row was changed, moved or sealed under another key; restore it from a backup."

@@ -1,0 +1,49 @@
+"""What callers hand to the vault and get back from it: values, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from vault.kinds import Kind
+from vault.sensitive import Sensitive
+from vault.tokens import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an audit event says of the request beside its tokens. `origin` is the peer's address."""
+
+    request_id: str
+    route: str
+    destination: str
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewValue:
+    """A value to tokenize. `at` names its place in errors; `of` is the index of the card that a CVC belongs to."""
+
+    kind: Kind
+    value: Sensitive
+    at: str
+    of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A value to reveal: by its token, or (`token` is None) the CVC that is leased for the card at index `of`."""
+
+    kind: Kind
+    token: Token | None
+    at: str
+    of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """A plaintext on its way to one destination. `lease` is what to end once the destination has answered."""
+
+    value: Sensitive
+    token: Token
+    lease: UUID | None

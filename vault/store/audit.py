@@ -1,0 +1,157 @@
+"""The table `audit_events`: opening a chain, adding to it, reading it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from vault.audit.chain import Head, Link, extend
+from vault.audit.event import Event, timestamp
+from vault.audit.verification import StoredEvent
+from vault.store.database import Connection, Pool, translated
+from vault.tokens import uuid7
+
+_NEWEST = "SELECT chain, seq, hash FROM audit_events ORDER BY chain DESC, seq DESC LIMIT 1"
+INSERT_EVENTS = """
+INSERT INTO audit_events (chain, seq, hash, body, at, action, outcome, app, route, request_id, tokens)
+SELECT chain, seq, hash, body, at, action, outcome, app, route, request_id, string_to_array(tokens, ' ')
+FROM unnest({}::uuid[], {}::bigint[], {}::bytea[], {}::bytea[], {}::timestamptz[],
+            {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[])
+  AS new (chain, seq, hash, body, at, action, outcome, app, route, request_id, tokens)
+"""
+_INSERT = INSERT_EVENTS.format(*(f"${number}" for number in range(1, 12)))
+
+
+def event_columns(links: Sequence[Link]) -> list[list[object]]:
+    """Return the parameters of INSERT_EVENTS, one list per column."""
+    rows = [
+        (
+            link.head.chain,
+            link.head.seq,
+            link.head.hash,
+            link.body,
+            link.event.at,
+            link.event.action,
+            link.event.outcome.value,
+            link.event.app,
+            link.event.route,
+            link.event.request_id,
+            " ".join(link.event.tokens),
+        )
+        for link in links
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+@dataclass(slots=True)
+class Chain:
+    """A chain being written: its head, and what it continues."""
+
+    head: Head
+    continues: Head | None
+
+    def link(self, events: Sequence[Event]) -> list[Link]:
+        """Chain events after the head. The head moves only when `advance` says that they are committed."""
+        links: list[Link] = []
+        head = self.head
+        for event in events:
+            links.append(extend(head, event, self.continues))
+            head = links[-1].head
+        return links
+
+    def advance(self, links: Sequence[Link]) -> None:
+        self.head = links[-1].head
+
+
+async def open_chain(executor: Pool | Connection) -> Chain:
+    """Begin a new chain after the newest one in the log."""
+    with translated():
+        newest = await executor.fetchrow(_NEWEST)
+    return Chain(Head(uuid7()), Head(*newest) if newest else None)
+
+
+async def append(connection: Connection, events: Sequence[Event]) -> None:
+    """Write events as a chain of their own, in the caller's transaction."""
+    chain = await open_chain(connection)
+    with translated():
+        await connection.execute(_INSERT, *event_columns(chain.link(events)))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events to list. Times are aware; `until` is exclusive."""
+
+    app: str | None = None
+    token: str | None = None
+    route: str | None = None
+    outcome: str | None = None
+    action: str | None = None
+    request_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 100
+
+
+_LIST = """
+SELECT body FROM audit_events
+WHERE ($1::text IS NULL OR app = $1) AND ($2::text IS NULL OR tokens @> ARRAY[$2])
+  AND ($3::text IS NULL OR route = $3) AND ($4::text IS NULL OR outcome = $4)
+  AND ($5::text IS NULL OR action = $5) AND ($6::text IS NULL OR request_id = $6)
+  AND ($7::timestamptz IS NULL OR at >= $7) AND ($8::timestamptz IS NULL OR at < $8)
+ORDER BY at DESC, chain DESC, seq DESC LIMIT $9
+"""
+_ROW = "chain, seq, hash, body, at, action, outcome, app, route, request_id, tokens"
+
+
+async def list_events(connection: Connection, wanted: Filter) -> list[bytes]:
+    """Return the canonical bodies of the newest matching events, oldest first."""
+    with translated():
+        rows = await connection.fetch(
+            _LIST,
+            wanted.app,
+            wanted.token,
+            wanted.route,
+            wanted.outcome,
+            wanted.action,
+            wanted.request_id,
+            wanted.since,
+            wanted.until,
+            wanted.limit,
+        )
+    return [row["body"] for row in reversed(rows)]
+
+
+async def count_events(connection: Connection) -> int:
+    with translated():
+        return int(await connection.fetchval("SELECT count(*) FROM audit_events"))
+
+
+async def first_events(connection: Connection) -> list[StoredEvent]:
+    """Return the first event of every chain, in the order of the chains."""
+    with translated():
+        query = f"SELECT {_ROW} FROM audit_events WHERE seq = 1 ORDER BY chain"  # noqa: S608
+        return [_stored(row) for row in await connection.fetch(query)]
+
+
+async def all_events(connection: Connection) -> AsyncIterator[StoredEvent]:
+    """Yield every event in the order (chain, seq), a few thousand at a time, from the caller's transaction."""
+    query = f"SELECT {_ROW} FROM audit_events ORDER BY chain, seq"  # noqa: S608
+    with translated():
+        async for row in connection.cursor(query, prefetch=5000):
+            yield _stored(row)
+
+
+def _stored(row: asyncpg.Record) -> StoredEvent:
+    columns = {
+        "at": timestamp(row["at"]),
+        "action": row["action"],
+        "outcome": row["outcome"],
+        "app": row["app"],
+        "route": row["route"],
+        "request_id": row["request_id"],
+        "tokens": row["tokens"] or None,
+    }
+    return StoredEvent(row["chain"], row["seq"], row["hash"], row["body"], columns)

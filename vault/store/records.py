@@ -1,0 +1,105 @@
+"""Rows of the vault as they are stored, and their look-ups. Everything here is sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from vault.store.database import Pool, translated
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A sealed value to be stored, unless its fingerprint is known already. No fingerprint: always stored."""
+
+    fingerprint: bytes | None
+    token: UUID
+    tenant: str
+    kind: str
+    data_key: UUID
+    sealed: bytes
+    brand: str | None
+    last4: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewLease:
+    """A sealed CVC to be leased. `record` is the index of its card among the records of the same write."""
+
+    token: UUID
+    record: int | None
+    tenant: str
+    data_key: UUID
+    sealed: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    """A row of `tokens`, or of `cvc_leases` when `attempts` is a number."""
+
+    token: UUID
+    tenant: str
+    kind: str
+    data_key: UUID
+    sealed: bytes
+    expires_at: datetime | None
+    card: UUID | None
+    attempts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reveal asks for: rows by token, and the leases that belong to cards."""
+
+    tokens: frozenset[UUID]
+    cards: frozenset[UUID]
+
+
+_FIND_ROWS = """
+SELECT token, tenant, kind, data_key, sealed, expires_at, NULL::uuid AS card, NULL::integer AS attempts
+FROM tokens WHERE token = ANY($1::uuid[])
+UNION ALL
+SELECT token, tenant, 'cvc', data_key, sealed, expires_at, card, attempts
+FROM cvc_leases WHERE token = ANY($1::uuid[]) OR card = ANY($2::uuid[])
+"""
+
+_FIND_FINGERPRINTS = "SELECT fingerprint, token FROM fingerprints WHERE fingerprint = ANY($1::bytea[])"
+_PURGE_LEASES = "DELETE FROM cvc_leases WHERE expires_at <= $1 RETURNING 1"
+_END_LEASES = "DELETE FROM cvc_leases WHERE token = ANY($1::uuid[])"
+
+
+class Records:
+    """Look-ups over one pool, each for many requests at once."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def find(self, wanted: Sequence[Wanted]) -> list[list[SealedRow]]:
+        """Return, per request, the rows that exist of those it wants."""
+        tokens = frozenset[UUID]().union(*(each.tokens for each in wanted))
+        cards = frozenset[UUID]().union(*(each.cards for each in wanted))
+        with translated():
+            rows = await self._pool.fetch(_FIND_ROWS, list(tokens), list(cards))
+        found = [SealedRow(*row) for row in rows]
+        return [[row for row in found if row.token in each.tokens or row.card in each.cards] for each in wanted]
+
+    async def find_fingerprints(self, wanted: Sequence[Sequence[bytes]]) -> list[dict[bytes, UUID]]:
+        """Return, per request, the tokens of those fingerprints that are known."""
+        with translated():
+            rows = await self._pool.fetch(_FIND_FINGERPRINTS, [each for many in wanted for each in many])
+        known: dict[bytes, UUID] = {row[0]: row[1] for row in rows}
+        return [{each: known[each] for each in many if each in known} for many in wanted]
+
+    async def end_leases(self, ended: Sequence[Sequence[UUID]]) -> list[None]:
+        """Delete leases. They are unlogged: nothing is left of them but free space in the table."""
+        with translated():
+            await self._pool.execute(_END_LEASES, [each for many in ended for each in many])
+        return [None] * len(ended)
+
+    async def purge_leases(self, now: datetime) -> int:
+        """Delete leases whose time is up; return how many."""
+        with translated():
+            return len(await self._pool.fetch(_PURGE_LEASES, now))

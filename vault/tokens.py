@@ -1,0 +1,68 @@
+"""Token formats: mint and recognise.
+
+A token is a TypeID (https://github.com/jetify-com/typeid, spec 0.3): a prefix, `_` and 26 characters of
+Crockford's base32 over a UUIDv7 (RFC 9562). The UUID is what is stored: tokens made one after the other stay
+neighbours in the index. 74 of its bits come from the operating system's generator.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {char: number for number, char in enumerate(_ALPHABET)}
+# 26 characters carry 130 bits; the first one holds only three, so it is 7 at most.
+_TOKEN = re.compile(r"(tok|cvc)_([0-7][0-9a-hjkmnp-tv-z]{25})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An opaque reference to one sealed value. Not sensitive: it may be shown, stored and logged."""
+
+    prefix: str
+    id: UUID
+
+    def __str__(self) -> str:
+        return type_id(self.prefix, self.id)
+
+    @property
+    def minted_at(self) -> datetime:
+        """When the token was made, to the millisecond."""
+        return datetime.fromtimestamp((self.id.int >> 80) / 1000, UTC)
+
+
+def uuid7() -> UUID:
+    """Return a new UUIDv7: 48 bits of milliseconds, 74 random bits (RFC 9562, section 5.7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    entropy = int.from_bytes(secrets.token_bytes(10), "big")
+    high = (milliseconds << 16) | 0x7000 | (entropy >> 68)
+    low = (0b10 << 62) | (entropy & ((1 << 62) - 1))
+    return UUID(int=(high << 64) | low)
+
+
+def type_id(prefix: str, identifier: UUID) -> str:
+    """Return the TypeID of a UUID."""
+    number = identifier.int
+    return f"{prefix}_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def mint(prefix: str) -> Token:
+    """Make a new token with the prefix of its kind."""
+    return Token(prefix, uuid7())
+
+
+def recognise(text: str) -> Token | None:
+    """Return the token that `text` is, or None if it is anything else."""
+    match = _TOKEN.fullmatch(text)
+    if match is None:
+        return None
+    number = 0
+    for char in match[2]:
+        number = (number << 5) | _VALUES[char]
+    token_id = UUID(int=number)
+    return Token(match[1], token_id) if token_id.version == 7 else None

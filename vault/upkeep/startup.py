@@ -1,0 +1,51 @@
+"""Getting at the database and the KEK before anything else can be done."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vault.errors import KeyUnavailable
+from vault.keys.file import FileKeyProvider
+from vault.settings import VaultSettings
+from vault.store.database import Database, Role
+from vault.store.embedded import EmbeddedDatabase
+from vault.store.keys import any_data_key
+
+__all__ = ["Database", "create_kek", "ensure_development_kek", "open_database"]
+
+_ROLES = {"owner": Role.OWNER, "proxy": Role.PROXY, "auditor": Role.AUDITOR}
+
+
+async def open_database(settings: VaultSettings, *, holder: Literal["serve", "command"]) -> Database:
+    """Start the embedded PostgreSQL, or join the one that runs, or just say where the external one is."""
+    if settings.embedded:
+        return Database(embedded=await EmbeddedDatabase.start(settings.data_dir, holder=holder))
+    urls = {_ROLES[name]: url for name, url in settings.urls.items()}
+    return Database(urls=urls, statement_cache=settings.statement_cache)
+
+
+async def ensure_development_kek(settings: VaultSettings, database: Database) -> bool:
+    """Make the KEK file of a new embedded database; return whether one was made.
+
+    Raises KeyUnavailable when the file is missing but data keys exist: a new KEK could open none of them.
+    """
+    if settings.kek_file.exists() or not settings.embedded:
+        return False
+    connection = await database.connect(Role.PROXY)
+    try:
+        if await any_data_key(connection):
+            raise KeyUnavailable(key="kek", reason=f"{settings.kek_file} is missing, and the vault was sealed under it")
+    finally:
+        await connection.close()
+    FileKeyProvider.create(settings.kek_file)
+    return True
+
+
+def create_kek(settings: VaultSettings) -> None:
+    """Make a new KEK file; raises KeyUnavailable if there is one."""
+    try:
+        FileKeyProvider.create(settings.kek_file)
+    except FileExistsError:
+        raise KeyUnavailable(key="kek", reason=f"{settings.kek_file} exists already; it stays as it is") from None
+    except OSError:
+        raise KeyUnavailable(key="kek", reason=f"{settings.kek_file} cannot be written") from None
