@@ -211,14 +211,14 @@ def _parts(key: str) -> tuple[str, ...]:
 
 
 def _other_readings(key: str) -> Iterator[tuple[str, ...]]:
-    """How other parsers split a key that is not plain."""
+    """How other parsers split a key that is not plain.
+
+    PHP and qs drop what follows the last bracket; that needs no line here, as a place on the way counts.
+    """
     key = key.partition("\0")[0].strip(" \t\r\n\ufeff")  # C strings end at NUL; PHP skips leading spaces
     parts = _parts(key.lstrip("[]"))  # Rack, qs: a leading bracket is dropped
     yield parts
     yield tuple([part for part in parts if part != _APPEND])  # Rack: any other run of brackets separates
-    nested = _nested.match(key)
-    if nested:
-        yield _parts(nested[0])  # PHP, qs: what follows the last bracket is dropped
     yield _parts(key.lstrip("[]").replace(".", "["))  # ASP.NET, Spring: dots nest
     head, bracket, rest = key.partition("[")
     if bracket and "]" not in rest:

@@ -216,8 +216,12 @@ def test_form_bodies(form, selector, data):
 
 fragments = st.lists(
     st.one_of(
-        st.sampled_from([b'"', b"{", b"}", b"[", b"]", b":", b",", b"\\u00", b"\\", b'{"card":', b'"number":"', b"NaN"]),
-        st.sampled_from([b"number", b"card", b"card[number]", b"=", b"&", b";", b"%5B", b"%", b"[]", b"+", b".", b"\0"]),
+        st.sampled_from(
+            [b'"', b"{", b"}", b"[", b"]", b":", b",", b"\\u00", b"\\", b'{"card":', b'"number":"', b"NaN"]
+        ),
+        st.sampled_from(
+            [b"number", b"card", b"card[number]", b"=", b"&", b";", b"%5B", b"%", b"[]", b"+", b".", b"\0"]
+        ),
         st.binary(max_size=3),
     ),
     max_size=14,

@@ -46,7 +46,8 @@ def translated() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         raise _translate(error.sqlstate or "?????") from None
-    except (asyncpg.InterfaceError, OSError, TimeoutError, asyncio.IncompleteReadError):
+    # InternalClientError: what asyncpg says when a connection breaks between two of its messages.
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError, asyncio.IncompleteReadError):
         raise DatabaseUnavailable from None
 
 

@@ -135,6 +135,7 @@ def test_what_is_not_text_is_refused(body):
         ("card[number]%00x=1", "$.card.number"),  # C strings
         ("card%00[x]=1", "$.card"),
         ("a[[]b=1", "$.a.b"),
+        ("a.b[][c=1", "$['a.b'][*].c"),  # Rack: the dot is a part of the name
         ("cards[][number=1", "$.cards[*].number"),
         ("x=1;card[number]=1", "$.card.number"),  # `;` separates, to old parsers
         ("x;y;card%5Bnumber%5D=1", "$.card.number"),

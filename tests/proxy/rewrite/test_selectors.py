@@ -84,6 +84,13 @@ def test_refuses(text):
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("text", ["query:pan", "header:X-Pan"])
+def test_says_that_only_bodies_can_be_selected(text):
+    with pytest.raises(SelectorInvalid) as caught:
+        Selector.parse(text)
+    assert caught.value.ids["reason"] == "the query and headers cannot be selected yet"
+
+
 def test_text_and_equality():
     one, same, other = (Selector.parse(text) for text in ("$.a.b", "$.a.b", "$.a.c"))
     assert str(one) == "$.a.b"
