@@ -98,7 +98,7 @@ def verify(config_file: Path, as_json: bool) -> None:
     else:
         for finding in report.findings:
             click.echo(f"chain {finding.chain} event {finding.seq}: {finding.problem}")
-        verdict = f"{len(report.findings)} problems" if report.findings else "whole and unchanged"
+        verdict = f"{len(report.findings)} found wrong" if report.findings else "whole and unchanged"
         click.echo(f"{report.events} events in {report.chains} chains: {verdict}.")
     if report.findings:
         raise click.exceptions.Exit(FAILED)

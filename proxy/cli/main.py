@@ -45,9 +45,8 @@ for group in (apps.app, audit.audit, keys.keys):
 def main() -> None:
     """Run a command; errors are told in two lines: what is wrong, and what to do."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        # Without click's standalone mode an Exit is not raised but returned, as its code.
+        code = cli(standalone_mode=False)
     except click.Abort:
         sys.exit(FAILED)
     except click.ClickException as error:
@@ -56,3 +55,4 @@ def main() -> None:
     except PanlessError as error:
         click.echo(f"panless: {error.detail}\n  {error.remedy}  [{error.code}]", err=True)
         sys.exit(WRONG_USE if isinstance(error, ConfigInvalid) else FAILED)
+    sys.exit(code if isinstance(code, int) else 0)

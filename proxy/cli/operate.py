@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from proxy.app import Panless, compile_outbound
-from proxy.cli.running import config_option, run
+from proxy.cli.running import config_option, forbid_core_dumps, run
 from proxy.config import Config, RouteConfig, load
 from proxy.edge import log
 from proxy.settings import vault_settings
@@ -30,6 +30,7 @@ def serve(config_file: Path, log_level: str) -> None:
     Prints one line when every listener accepts: `ready inbound=URL outbound=URL admin=URL`. Logs go to stderr as JSON
     lines. An embedded database is migrated by itself; an external one has to be migrated before (`panless migrate`).
     """
+    forbid_core_dumps()
     log.configure(log_level)
     run(_serve(load(config_file)))
 

@@ -1,0 +1,79 @@
+"""Each import contract is seen to fail on a planted violation, and a stray module is noticed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# (contract, file, line planted at its end)
+VIOLATIONS = [
+    ("vault-layers", "vault/crypto/aead.py", "from vault.store import batch"),
+    ("vault-layers", "vault/keys/file.py", "from vault.store import batch"),
+    ("proxy-layers", "proxy/rewrite/form.py", "from proxy.edge import headers"),
+    ("proxy-layers", "proxy/inbound.py", "from proxy import outbound"),
+    ("vault-knows-no-proxy", "vault/service.py", "from proxy import guard"),
+    ("proxy-knows-no-keys", "proxy/outbound.py", "from vault.keys import keyring"),
+    ("proxy-knows-no-keys", "proxy/outbound.py", "from vault.crypto import aead"),
+    ("proxy-knows-no-keys", "proxy/app.py", "from vault.store import database"),
+    ("pure", "proxy/rewrite/plan.py", "import asyncio"),
+    ("pure", "proxy/guard.py", "import structlog"),
+    ("pure", "proxy/routes.py", "import aiohttp"),
+    ("pure", "vault/audit/chain.py", "import asyncpg"),
+    ("pure", "vault/policy.py", "import socket"),
+    ("vault-knows-no-http", "vault/service.py", "import aiohttp"),
+    ("cryptography", "vault/service.py", "import cryptography"),
+    ("cryptography", "proxy/inbound.py", "from cryptography import x509"),
+    ("asyncpg", "vault/upkeep/apps.py", "import asyncpg"),
+    ("asyncpg", "proxy/app.py", "import asyncpg"),
+    ("exposure", "proxy/inbound.py", "from vault.exposure import expose"),
+    ("exposure", "vault/store/records.py", "from vault.exposure import expose"),
+    ("vault-layers", "vault/helpers.py", "x = 1"),
+    ("proxy-layers", "proxy/utils.py", "x = 1"),
+]
+
+
+def _lint(folder: Path, contract: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-logo", "--no-cache", "--contract", contract]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("vault", "proxy"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+@pytest.mark.parametrize("contract", sorted({contract for contract, _, _ in VIOLATIONS}))
+def test_contract_is_kept(copy, contract):
+    done = _lint(copy, contract)
+    assert done.returncode == 0, done.stdout
+    assert "1 kept, 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(("contract", "file", "line"), VIOLATIONS)
+def test_planted_violation_breaks_the_contract(copy, contract, file, line):
+    path = copy / file
+    before = path.read_text() if path.exists() else None
+    path.write_text((before or "") + f"\n{line}\n")
+    try:
+        done = _lint(copy, contract)
+        assert done.returncode == 1, done.stdout
+        assert "0 kept, 1 broken" in done.stdout
+    finally:
+        path.unlink() if before is None else path.write_text(before)
+
+
+def test_every_contract_has_a_violation():
+    import tomllib
+
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert {contract["id"] for contract in contracts} == {contract for contract, _, _ in VIOLATIONS}
