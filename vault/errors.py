@@ -83,7 +83,10 @@ class TokenOfWrongKind(TokenRejected):
 class CvcGone(TokenRejected):
     code = "cvc_gone"
     message = "No card verification code is held for {at} any more."
-    remedy = "Collect the code from the customer again, or charge without one."
+    remedy = (
+        "A gateway may have answered a request with this code already: find out whether that charge succeeded before "
+        "you collect the code again."
+    )
 
 
 class Denied(PanlessError):

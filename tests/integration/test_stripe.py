@@ -361,6 +361,10 @@ CALLS = {
     "setup intent": lambda v1, card, options: v1.setup_intents.create(
         {"confirm": True, "payment_method_data": {"type": "card", "card": card}}, options
     ),
+    "debit card for payouts": lambda v1, card, options: v1.accounts.external_accounts.create(
+        "acct_1", {"external_account": {"object": "card", **card}}, options
+    ),
+    "code alone": lambda v1, card, options: v1.tokens.create({"cvc_update": {"cvc": card["cvc"]}}, options),
     "post without parameters": lambda v1, _card, options: v1.payment_intents.capture("pi_1", {}, options),
     "read": lambda v1, _card, options: v1.customers.retrieve("cus_1", {"expand": ["sources", "tax"]}, options),
     "list": lambda v1, _card, options: v1.customers.list({"limit": 3, "email": "a+b@shop.example"}, options),

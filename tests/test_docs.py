@@ -1,0 +1,75 @@
+"""The documents say what is there: tests that they name, error codes, links, commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import proxy.cli.main  # imports every module that defines errors  # noqa: F401
+from proxy.edge.problem import status_of
+from vault.errors import PanlessError
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+
+
+def _errors(cls: type[PanlessError] = PanlessError) -> Iterator[type[PanlessError]]:
+    yield cls
+    for below in cls.__subclasses__():
+        yield from _errors(below)
+
+
+def _codes() -> dict[str, type[PanlessError]]:
+    return {cls.code: cls for cls in _errors() if "code" in vars(cls)}
+
+
+def test_every_error_code_is_documented_with_its_status():
+    text = (ROOT / "docs" / "errors.md").read_text()
+    documented = dict(re.findall(r"^\| (?:(\d+) \| )?`(\w+)`", text, re.M)) and {
+        code: status for status, code in re.findall(r"^\| (?:(\d+) \| )?`(\w+)`", text, re.M)
+    }
+    codes = _codes()
+    assert set(documented) == set(codes)
+    for code, status in documented.items():
+        if status:
+            assert int(status) == status_of(codes[code].__new__(codes[code])), code
+
+
+def test_every_error_says_what_is_wrong_and_what_to_do():
+    for cls in _codes().values():
+        assert cls.message.endswith((".", "{problem}"))
+        assert cls.remedy.endswith(".")
+
+
+def test_codes_are_used_once():
+    names = [cls.code for cls in _errors() if "code" in vars(cls)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_named_tests_lead_somewhere(document):
+    text = document.read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (document.parent / target).exists(), target
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_promise_has_tests_or_says_that_it_is_not_kept():
+    text = (ROOT / "docs" / "threat-model.md").read_text()
+    rows = re.findall(r"^\| (\d+)\. ([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|", text, re.M)
+    assert [int(row[0]) for row in rows] == list(range(1, 13))
+    for number, _promise, _how, tests, missing in rows:
+        assert "tests/" in tests or missing.strip(), number
+
+
+def test_readme_commands_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"^make (\w+)", text, re.M):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+    for command in re.findall(r"panless (app add|audit list|audit verify|check|serve)\b", text):
+        assert command.split()[0] in proxy.cli.main.cli.commands
