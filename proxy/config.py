@@ -196,7 +196,7 @@ class InboundConfig(RouteConfig):
 class CredentialConfig(_Model):
     """`slots`: where the SDK puts the gateway's credential; `secret`: what goes there on the way out."""
 
-    slots: tuple[Literal["bearer", "basic"], ...] = ("bearer",)
+    slots: Annotated[tuple[Literal["bearer", "basic"], ...], Field(min_length=1)] = ("bearer",)
     secret: SecretReference | None = None
 
 

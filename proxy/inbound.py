@@ -11,6 +11,7 @@ from proxy.config import LimitsConfig
 from proxy.edge.body import body_type, continue_if_expected, read_body, stream_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
+from proxy.edge.identity import KEY_HEADER
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import REQUEST_ID_HEADER
 from proxy.edge.relay import Answer, relay
@@ -22,7 +23,15 @@ from vault.requests import NewValue
 from vault.service import Vault
 from vault.tokens import Token
 
-_REPLACED = ("host", "expect", "content-length", REQUEST_ID_HEADER.lower(), "x-forwarded-proto", "x-forwarded-host")
+_REPLACED = (
+    "host",
+    "expect",
+    "content-length",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    REQUEST_ID_HEADER.lower(),
+    KEY_HEADER.lower(),  # meant for Panless; no application may collect others' keys
+)
 
 
 class Inbound:

@@ -29,6 +29,11 @@ class PanlessError(Exception):
         """The message with its ids filled in."""
         return self.message.format_map(self.ids)
 
+    @property
+    def advice(self) -> str:
+        """The remedy with the ids filled in."""
+        return self.remedy.format_map(self.ids)
+
 
 class ValueRejected(PanlessError):
     """A value cannot be taken into the vault. The caller has to correct it."""
@@ -145,6 +150,12 @@ class DatabaseFailed(StoreError):
     code = "database_failed"
     message = "The vault's database refused a statement (SQLSTATE {sqlstate})."
     remedy = "Operators: look up the SQLSTATE and the request id in the logs."
+
+
+class SchemaMissing(StoreError):
+    code = "schema_missing"
+    message = "The database was never migrated."
+    remedy = "Run `panless migrate --config FILE` with the owner's database URL, then start again."
 
 
 class SchemaOutdated(StoreError):

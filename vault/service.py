@@ -60,7 +60,9 @@ class Vault:
         """Connect as the proxy role; raises StoreError or KeyUnavailable."""
         pool = await database.pool(Role.PROXY, size=POOL_SIZE)
         try:
-            return cls(settings, pool)
+            vault = cls(settings, pool)
+            await vault._keyring.check()
+            return vault
         except PanlessError:
             await pool.close()
             raise

@@ -53,6 +53,6 @@ def main() -> None:
         error.show()
         sys.exit(WRONG_USE)
     except PanlessError as error:
-        click.echo(f"panless: {error.detail}\n  {error.remedy}  [{error.code}]", err=True)
+        click.echo(f"panless: {error.detail}\n  {error.advice}  [{error.code}]", err=True)
         sys.exit(WRONG_USE if isinstance(error, ConfigInvalid) else FAILED)
     sys.exit(code if isinstance(code, int) else 0)

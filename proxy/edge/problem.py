@@ -49,7 +49,7 @@ def problem(error: errors.PanlessError, request_id: str) -> web.Response:
         "title": error.detail,
         "status": status,
         "code": error.code,
-        "detail": error.remedy,
+        "detail": error.advice,
         "request_id": request_id,
     }
     headers = {ERROR_HEADER: error.code, REQUEST_ID_HEADER: request_id, "Cache-Control": "no-store"}

@@ -129,6 +129,25 @@ async def test_key_file_is_never_replaced(tmp_path):
     assert (tmp_path / "kek").read_bytes() == before
 
 
+async def test_another_kek_is_noticed_at_the_start(tmp_path):
+    import aiohttp
+
+    from tests.harness.process import serving
+
+    config = configuration.write(tmp_path, "http://127.0.0.1:1", "http://127.0.0.1:2")
+    async with serving(config) as running, aiohttp.ClientSession() as client:
+        await client.post(f"{running.urls['inbound']}/checkout", json={"card": {"number": "4242424242424242"}})
+    kek = tmp_path / "data" / "kek"
+    kek.rename(tmp_path / "kept")
+    assert (await panless("keys", "init", "-c", config)).code == 0
+    done = await panless("serve", "-c", config)
+    assert done.code == 1
+    assert "not wrapped by this KEK" in done.err
+    (tmp_path / "kept").replace(kek)
+    async with serving(config):
+        pass
+
+
 async def test_lost_kek_is_noticed_and_not_replaced(tmp_path):
     config = configuration.write(tmp_path, "http://127.0.0.1:1", "http://127.0.0.1:2")
     from tests.harness.process import serving

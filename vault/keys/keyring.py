@@ -34,6 +34,9 @@ class KeyTable(Protocol):
     async def find(self, key_id: UUID) -> WrappedKey | None:
         """Return a key in any state."""
 
+    async def newest(self) -> WrappedKey | None:
+        """Return the key that was made last, if there is any."""
+
     async def active(self, tenant: str, purpose: str) -> WrappedKey | None:
         """Return the tenant's active key of this purpose."""
 
@@ -69,6 +72,11 @@ class Keyring:
     async def health(self) -> None:
         """Raise KeyUnavailable if the provider cannot be used at the moment."""
         await self._provider.health()
+
+    async def check(self) -> None:
+        """Raise KeyUnavailable if the provider's KEK is not the one that the vault is sealed under."""
+        if (row := await self._table.newest()) is not None:
+            await self._unwrap(row)
 
     async def sealing_key(self, tenant: str) -> DataKey:
         """Return the key to seal one record with; counts one use."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from vault.errors import DatabaseFailed, DatabaseFull, DatabaseUnavailable, RoleNotGranted
+from vault.errors import DatabaseFailed, DatabaseFull, DatabaseUnavailable, RoleNotGranted, SchemaMissing
 from vault.store.embedded import EmbeddedDatabase
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ async def _become(connection: Any, role: Role) -> None:
     if role is not Role.OWNER and await connection.fetchval("SELECT current_user") != role.value:
         try:
             await connection.execute(f"SET ROLE {role.value}")
-        except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError):
+        except asyncpg.InvalidParameterValueError:
+            raise SchemaMissing from None  # the role is made by the first migration
+        except asyncpg.InsufficientPrivilegeError:
             raise RoleNotGranted(role=role.value) from None
 
 

@@ -12,6 +12,7 @@ from vault.store.database import Connection, Pool, translated
 _COLUMNS = "id, tenant, purpose, kek, wrapped, created_at"
 _FIND = f"SELECT {_COLUMNS} FROM data_keys WHERE id = $1"  # noqa: S608  # constant columns
 _ACTIVE = f"SELECT {_COLUMNS} FROM data_keys WHERE tenant = $1 AND purpose = $2 AND state = 'active'"  # noqa: S608
+_NEWEST = f"SELECT {_COLUMNS} FROM data_keys ORDER BY created_at DESC LIMIT 1"  # noqa: S608
 _ADD = """
 INSERT INTO data_keys (id, tenant, purpose, kek, wrapped, created_at, state)
 VALUES ($1, $2, $3, $4, $5, $6, 'active')
@@ -34,6 +35,11 @@ class KeyRows:
     async def find(self, key_id: UUID) -> WrappedKey | None:
         with translated():
             row = await self._pool.fetchrow(_FIND, key_id)
+        return WrappedKey(*row) if row else None
+
+    async def newest(self) -> WrappedKey | None:
+        with translated():
+            row = await self._pool.fetchrow(_NEWEST)
         return WrappedKey(*row) if row else None
 
     async def active(self, tenant: str, purpose: str) -> WrappedKey | None:

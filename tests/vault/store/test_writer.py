@@ -12,6 +12,7 @@ import pytest
 
 from vault.audit.event import Event, Outcome
 from vault.errors import CvcGone, DatabaseFailed
+from vault.store.database import Role
 from vault.store.records import NewLease, NewRecord, Records
 from vault.store.writer import BATCH_LIMIT, Write, Writer
 from vault.tokens import Token, uuid7
@@ -270,12 +271,28 @@ async def test_closing_finishes_what_was_accepted(open_writer, owner):
     assert (await counts(owner))[3] == 30
 
 
-async def test_leases_of_two_processes_in_opposite_order_do_not_fail(open_writer, owner):
+@pytest.mark.xfail(
+    strict=True, reason="`used` locks in the order of the batch: 40P01, and a whole batch fails with 500"
+)
+async def test_two_processes_that_use_the_same_leases_in_opposite_order_do_not_fail(open_writer, database, owner):
     """Each batch locks the rows of its leases; two batches must not wait for each other for ever."""
     writers = [await open_writer() for _ in range(2)]
-    many = [lease() for _ in range(5000)]
+    many = [lease() for _ in range(5000)]  # as many as make PostgreSQL look each of them up
     await writers[0].write(storing(leases=many))
     await owner.execute("ANALYZE cvc_leases")
-    for turn in range(20):
-        held = many[turn * 100 : turn * 100 + 100]
-        await asyncio.gather(writers[0].write(using(*held)), writers[1].write(using(*reversed(held))))
+    first, middle, last = many[:3]
+    holder = await database.connect(Role.OWNER)
+    holding = holder.transaction()
+    await holding.start()
+    await holder.execute("SELECT FROM cvc_leases WHERE token = $1 FOR UPDATE", middle.token)
+    uses = [
+        asyncio.create_task(writers[0].write(using(first, middle, last))),
+        asyncio.create_task(writers[1].write(using(last, middle, first))),
+    ]
+    async with asyncio.timeout(5):
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while await owner.fetchval(waiting) < len(uses):  # noqa: ASYNC110  # until both have come to the middle
+            await asyncio.sleep(0.01)
+    await holding.rollback()
+    await holder.close()
+    assert await asyncio.gather(*uses) == [[], []]
