@@ -38,6 +38,8 @@ class Story:
 
     async def tell(self) -> None:
         await self._card_is_posted()
+        if self.broken:
+            return  # there is no order to go on with
         self._shop_received()
         await self._shop_charges()
         await self._history()

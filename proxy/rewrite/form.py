@@ -25,9 +25,9 @@ from vault.sensitive import Sensitive
 
 _pairs = re.compile(rb"[^&]+").finditer
 _bad_escape = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
-_simple = re.compile(rb"[A-Za-z0-9_-]++(?:\[[A-Za-z0-9_-]*+\])*+").fullmatch
-_append_key = re.compile(rb"(?:\[|%5[Bb])(?:\s|\+|%20|%0[9AaDd])*+(?:\]|%5[Dd])").search
-_nested = re.compile(r"[^\[\]]+(?:\[[^\[\]]*\])*+")
+_simple = re.compile(rb"[A-Za-z0-9_-]++(?:\[[A-Za-z0-9_-]*+\])*").fullmatch
+_append_key = re.compile(rb"(?:\[|%5[Bb])(?:\s|\+|%20|%0[9AaDd])*(?:\]|%5[Dd])").search
+_nested = re.compile(r"[^\[\]]++(?:\[[^\[\]]*+\])*")
 _part = re.compile(r"\[\s*\]|[^\[\]]+").findall
 _odd = re.compile(r"[.\s\0\ufeff]").search
 _index = re.compile(r"0|[1-9][0-9]{0,8}").fullmatch

@@ -28,14 +28,15 @@ from vault.sensitive import Sensitive
 _BOM = b"\xef\xbb\xbf"
 _SPACE = r"[ \t\n\r]*+"
 _PLAIN = r'"[^"\\\x00-\x1f]*+"'
-_SCALAR = rf"(?:{_PLAIN}|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+|true|false|null)"
+_SCALAR = rf"(?:{_PLAIN}|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null)"
 _space = re.compile(_SPACE).match
 _comma = re.compile(rf"{_SPACE},{_SPACE}").match
 _colon = re.compile(rf"{_SPACE}:{_SPACE}").match
 _plain_name = re.compile(rf'"([^"\\\x00-\x1f]*+)"{_SPACE}:{_SPACE}').match
-_strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)  # the unended last one, too
-_constants = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(NaN|-?Infinity)', re.DOTALL).finditer
+_strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)', re.DOTALL)  # the unended last one, too
+_constants = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|(NaN|-?Infinity)', re.DOTALL).finditer
 _surrogate = re.compile("[\ud800-\udfff]").search
+_STEPS = 64
 _OPENING = frozenset("{[")
 _NUMBER = frozenset("-0123456789")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -120,13 +121,20 @@ class _Frame:
 def _untouched(state: State) -> Callable[[str, int], re.Match[str] | None] | None:
     """A matcher that steps, in C, over all following members that no selector can enter and that hold no container.
 
-    It leaves names with escapes alone: they may be any name. None if every name matters.
+    It leaves names with escapes alone: they may be any name. None if every name matters. At most _STEPS at a time: a
+    possessive group would have no need for that, but matches wrongly in Python 3.11.0 to 3.11.4 (gh-106052).
     """
     if state.other_name is not None:
         return None
     named = "|".join(re.escape(name.encode().decode("latin-1")) for name in state.names)
     other_name = rf'(?!"(?:{named})"){_PLAIN}' if named else _PLAIN
-    return re.compile(f"(?:{_SPACE},{_SPACE}{other_name}{_SPACE}:{_SPACE}{_SCALAR})*+").match
+    return re.compile(f"(?:{_SPACE},{_SPACE}{other_name}{_SPACE}:{_SPACE}{_SCALAR}){{0,{_STEPS}}}").match
+
+
+def _step_over(untouched: Callable[[str, int], re.Match[str] | None], text: str, at: int) -> int:
+    while (end := untouched(text, at).end()) != at:  # type: ignore[union-attr]  # it always matches
+        at = end
+    return at
 
 
 class _Walk:
@@ -156,7 +164,7 @@ class _Walk:
         next_state, other, untouched = frame.state.names.get, frame.state.other_name, _untouched(frame.state)
         while True:
             if untouched and frame.count:
-                at = untouched(self.text, at).end()  # type: ignore[union-attr]  # it always matches
+                at = _step_over(untouched, self.text, at)
             at = self._next_item(at, frame, "}")
             if at < 0:
                 return ~at
