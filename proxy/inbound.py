@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.config import LimitsConfig
-from proxy.edge.body import body_type, continue_if_expected, read_body, stream_body
+from proxy.edge.body import body_type, continue_if_expected, pass_body, read_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
 from proxy.edge.identity import KEY_HEADER
@@ -72,9 +72,7 @@ class Inbound:
         if not request.body_exists:
             return None
         if not route.fields:
-            if request.content_length is not None:
-                headers["Content-Length"] = str(request.content_length)
-            return stream_body(request)
+            return await pass_body(request, headers)
         kind = body_type(request, route.name)
         raw = await read_body(request, limit=self._limits.body_bytes, seconds=self._limits.body_seconds)
         plan = find(raw, kind, route.fields)

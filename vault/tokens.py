@@ -7,6 +7,7 @@ neighbours in the index. 74 of its bits come from the operating system's generat
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 import time
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
 _VALUES = {char: number for number, char in enumerate(_ALPHABET)}
 # 26 characters carry 130 bits; the first one holds only three, so it is 7 at most.
 _TOKEN = re.compile(r"(tok|cvc)_([0-7][0-9a-hjkmnp-tv-z]{25})", re.ASCII)
@@ -47,8 +49,9 @@ def uuid7() -> UUID:
 
 def type_id(prefix: str, identifier: UUID) -> str:
     """Return the TypeID of a UUID."""
-    number = identifier.int
-    return f"{prefix}_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    # 26 characters are 130 bits: two zeros before the UUID. Six more behind fill the last of 17 bytes.
+    encoded = base64.b32encode((identifier.int << 6).to_bytes(17, "big"))[:26]
+    return f"{prefix}_{encoded.translate(_TO_CROCKFORD).decode()}"
 
 
 def mint(prefix: str) -> Token:

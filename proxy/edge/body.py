@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
 
 from proxy.errors import (
     BodyIncomplete,
@@ -22,6 +23,7 @@ from proxy.rewrite.plan import BodyType
 
 _MEDIA_TYPE = re.compile(r"\s*([!-~]+?/[!-~]+?)\s*((?:;.*)?)", re.ASCII)
 _PARAMETER = re.compile(r';\s*(?:([^=;\s]+)\s*=\s*("[^"\\]*"|[^";\s]*))?\s*', re.ASCII)
+SMALL_BODY = 64 * 1024
 _CHARSETS = {"utf-8", "utf8", "us-ascii"}
 
 
@@ -75,6 +77,17 @@ async def read_body(request: web.BaseRequest, *, limit: int, seconds: float) -> 
     except TimeoutError:
         raise BodyTimeout from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def pass_body(request: web.BaseRequest, headers: CIMultiDict[str]) -> bytes | AsyncIterator[bytes]:
+    """Return the body to be sent on as it is: whole if it is small, else as it arrives. Raises BodyIncomplete."""
+    length = request.content_length
+    if length is None:
+        return stream_body(request)
+    headers["Content-Length"] = str(length)
+    if length > SMALL_BODY:
+        return stream_body(request)
+    return b"".join([piece async for piece in stream_body(request)])
 
 
 async def stream_body(request: web.BaseRequest) -> AsyncIterator[bytes]:

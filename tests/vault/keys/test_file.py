@@ -1,4 +1,4 @@
-"""The KEK in a file: only its owner reads it, nothing overwrites it, and it opens only what was wrapped for the place."""
+"""The KEK in a file: only its owner reads it, nothing overwrites it, and it opens only what belongs to it."""
 
 from __future__ import annotations
 
