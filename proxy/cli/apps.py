@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from proxy.cli.running import config_option, opened, run
-from vault.upkeep.apps import AppRow
 from vault.upkeep import apps as applications
+from vault.upkeep.apps import AppRow
 
 
 @click.group()

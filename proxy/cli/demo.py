@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from proxy.cli.running import FAILED, run
+from proxy.cli.story import Story
 from proxy.edge import log
 from proxy.sandbox.parts import Parts, running
-from proxy.cli.story import Story
 
 
 @click.command()

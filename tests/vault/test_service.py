@@ -27,10 +27,14 @@ from vault.errors import (
     TokenUnknown,
 )
 from vault.exposure import expose
+from vault.keys.file import FileKeyProvider
 from vault.kinds import CVC, PAN
-from vault.policy import Permit, Principal, decide
+from vault.policy import Action, Permit, Principal, decide
 from vault.requests import NewValue, Reference
 from vault.sensitive import Sensitive
+from vault.service import Vault
+from vault.settings import VaultSettings
+from vault.store.database import Role
 from vault.tokens import Token, mint, uuid7
 from vault.upkeep.apps import add_app, revoke_app
 from vault.upkeep.history import verify_history
@@ -229,7 +233,7 @@ async def test_reveal_of_what_is_not_there_is_refused_and_recorded(vault, owner,
         (for_pan(card), foreign, TokenOfOtherTenant),
     ]
     for reference, used, error in refused:
-        with pytest.raises(error) as caught:
+        with pytest.raises(error):
             await vault.reveal([for_pan(card), reference], used, context)
         last = (await events(owner))[-1]
         assert (last["action"], last["outcome"], last["code"]) == ("reveal", "denied", error.code)
@@ -421,19 +425,17 @@ async def test_what_was_tokenized_outlives_the_process(open_vault, permit, conte
     assert await second.tokenize([pan()], "default", context) == [card]
 
 
-async def test_a_dump_opens_nothing_under_another_kek(database, open_vault, tmp_path, permit, context):
-    from vault.keys.file import FileKeyProvider
-    from vault.service import Vault
-    from vault.settings import VaultSettings
-
+async def test_a_dump_opens_nothing_under_another_kek(open_vault, database, tmp_path, permit, context):
     (card,) = await (await open_vault()).tokenize([pan()], "default", context)
-    FileKeyProvider.create(tmp_path / "stolen")
-    thief = await Vault.open(VaultSettings(data_dir=tmp_path, kek_file=tmp_path / "stolen"), database)
-    try:
-        with pytest.raises(KeyUnavailable):
-            await thief.reveal([for_pan(card)], permit, context)
-    finally:
-        await thief.close()
+    FileKeyProvider.create(tmp_path / "another")
+    settings = VaultSettings(data_dir=tmp_path, kek_file=tmp_path / "another")
+    with pytest.raises(KeyUnavailable):
+        await Vault.open(settings, database)
+    # Without that check it has to end in the same way.
+    thief = Vault(settings, await database.pool(Role.PROXY, size=2))
+    with pytest.raises(KeyUnavailable):
+        await thief.reveal([for_pan(card)], permit, context)
+    await thief.close()
 
 
 async def test_an_application_is_known_by_its_key_until_it_is_revoked(vault, database, owner, context):
@@ -452,8 +454,6 @@ async def test_an_application_is_known_by_its_key_until_it_is_revoked(vault, dat
 
 
 async def test_a_denial_of_policy_is_recorded(vault, owner, context):
-    from vault.policy import Action
-
     denial = decide(Principal("spy", "default"), Action("reveal", "gateway", frozenset({"shop"})), "api.example")
     await vault.record_denial(denial, context)
     last = (await events(owner))[-1]

@@ -1,4 +1,4 @@
-"""Data keys over a real PostgreSQL: one active key, never used too often or too long, unwrapped once and not for ever."""
+"""Data keys over a real PostgreSQL: one active key, used neither too often nor too long, and unwrapped once."""
 
 from __future__ import annotations
 

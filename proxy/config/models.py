@@ -1,69 +1,29 @@
-"""The configuration: one TOML file, checked into frozen models. What is wrong is named by file and key."""
+"""The models of a configuration: frozen, and what they do not know is an error."""
 
 from __future__ import annotations
 
-import ipaddress
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from proxy import presets
-from proxy.errors import ConfigInvalid
-from proxy.rewrite.selectors import Selector
-from proxy.secrets import check_reference
-from vault.kinds import KINDS
+from proxy.config.values import (
+    Bind,
+    DatabaseUrl,
+    KindName,
+    Name,
+    RoutePath,
+    Seconds,
+    SecretReference,
+    SelectorText,
+    Upstream,
+    is_loopback,
+)
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-SecretReference = Annotated[str, AfterValidator(check_reference)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-
-
-def _kind(name: str) -> str:
-    if name not in KINDS:
-        raise ValueError(f"unknown kind; known are {', '.join(sorted(KINDS))}")
-    return name
-
-
-def _selector(text: str) -> str:
-    Selector.parse(text)
-    return text
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/") or "?" in text or "#" in text or "//" in text:
-        raise ValueError("a path begins with / and has no query, fragment or double slash")
-    return text
-
-
-def _upstream(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("an upstream is an http:// or https:// URL")
-    if url.username or url.password or url.query or url.fragment:
-        raise ValueError("an upstream URL has no user, query or fragment")
-    _ = url.port
-    return text
-
-
-def _database_url(text: str) -> str:
-    if text.startswith(("env:", "file:")):
-        return check_reference(text)
-    if urlsplit(text).password or "password=" in text:
-        raise ValueError("a URL with a password has to be given as env:NAME or file:PATH")
-    return text
-
-
-DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
-Path_ = Annotated[str, AfterValidator(_path)]
-Upstream = Annotated[str, AfterValidator(_upstream)]
 
 
 class DatabaseConfig(_Model):
@@ -110,15 +70,8 @@ class TlsConfig(_Model):
     client_ca: Path | None = None
 
 
-def _bind(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("a listener binds to HOST:PORT")
-    return text
-
-
 class ListenerConfig(_Model):
-    bind: Annotated[str, AfterValidator(_bind)]
+    bind: Bind
     tls: TlsConfig | None = None
 
     @property
@@ -139,9 +92,9 @@ class ListenConfig(_Model):
 class FieldConfig(_Model):
     """`at` selects, `kind` says what stands there, `of` names the card that a CVC belongs to."""
 
-    at: Annotated[str, AfterValidator(_selector)]
-    kind: Annotated[str, AfterValidator(_kind)]
-    of: Annotated[str, AfterValidator(_selector)] | None = None
+    at: SelectorText
+    kind: KindName
+    of: SelectorText | None = None
     token: Literal["opaque"] = "opaque"  # noqa: S105  # a format, not a secret
 
 
@@ -153,7 +106,7 @@ class TimeoutConfig(_Model):
 
 class RouteConfig(_Model):
     name: Name
-    path: Path_
+    path: RoutePath
     methods: frozenset[Annotated[str, Field(pattern=r"^[A-Z]+$")]] | None = None
     upstream: Upstream
     ca: Path | None = None
@@ -173,20 +126,11 @@ class RouteConfig(_Model):
         for field in self.fields:
             if field.of is not None and field.of not in selectors:
                 raise ValueError(f"fields: `of` names {field.of}, which is not the `at` of another field")
-        if self.upstream_url.scheme == "http" and not self.plain_http and not _is_loopback(self.upstream_url):
+        if self.upstream_url.scheme == "http" and not self.plain_http and not is_loopback(self.upstream_url):
             raise ValueError("upstream: plain http is only for loopback; use https or set plain_http = true")
         if (self.client_cert is None) != (self.client_key is None):
             raise ValueError("client_cert and client_key go together")
         return self
-
-
-def _is_loopback(url: SplitResult) -> bool:
-    if url.hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(url.hostname or "").is_loopback
-    except ValueError:
-        return False
 
 
 class InboundConfig(RouteConfig):
@@ -244,38 +188,3 @@ def _check_overlap(routes: tuple[RouteConfig, ...]) -> None:
             shared = route.methods is None or other.methods is None or route.methods & other.methods
             if route.path == other.path and shared:
                 raise ValueError(f"routes {other.name} and {route.name} overlap: both take {route.path}")
-
-
-_LATER = {"webhook": "webhook routes", "forward": "the forward proxy"}
-
-
-def load(file: Path) -> Config:
-    """Read and check a configuration; raises ConfigInvalid, which names file and key and no value."""
-    try:
-        document = tomllib.loads(file.read_text("utf-8"))
-    except OSError:
-        raise ConfigInvalid(file=str(file), key="(file)", problem="it cannot be read") from None
-    except UnicodeDecodeError:
-        raise ConfigInvalid(file=str(file), key="(file)", problem="it is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        place = str(error).rpartition("(")[2].rstrip(")")
-        raise ConfigInvalid(file=str(file), key="(file)", problem=f"it is not TOML, {place}") from None
-    return parse(document, file)
-
-
-def parse(document: dict[str, Any], file: Path) -> Config:
-    """Check a configuration that was read from `file`; raises ConfigInvalid."""
-    try:
-        merged = presets.apply(document)
-        return Config.model_validate(merged | {"file": file.absolute()})
-    except presets.UnknownPreset as error:
-        raise ConfigInvalid(file=str(file), key=error.key, problem=error.problem) from None
-    except ValidationError as error:
-        # .errors() would carry the input; only the place and the message are taken from it.
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(routes)"
-        problem = first["msg"].removeprefix("Value error, ")
-        for part in first["loc"]:
-            if part in _LATER:
-                problem = f"{_LATER[str(part)]} are not part of this release yet"
-        raise ConfigInvalid(file=str(file), key=key, problem=problem) from None

@@ -1,0 +1,78 @@
+"""The values of a configuration: what a name, a path, a selector, a URL, a reference to a secret may be."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, Field
+
+from proxy.rewrite.selectors import Selector
+from proxy.secrets import check_reference
+from vault.kinds import KINDS
+
+SecretReference = Annotated[str, AfterValidator(check_reference)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+def _check_kind(name: str) -> str:
+    if name not in KINDS:
+        raise ValueError(f"unknown kind; known are {', '.join(sorted(KINDS))}")
+    return name
+
+
+def _check_selector(text: str) -> str:
+    Selector.parse(text)
+    return text
+
+
+def _check_path(text: str) -> str:
+    if not text.startswith("/") or "?" in text or "#" in text or "//" in text:
+        raise ValueError("a path begins with / and has no query, fragment or double slash")
+    return text
+
+
+def _check_upstream(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("an upstream is an http:// or https:// URL")
+    if url.username or url.password or url.query or url.fragment:
+        raise ValueError("an upstream URL has no user, query or fragment")
+    _ = url.port
+    return text
+
+
+def _check_database_url(text: str) -> str:
+    if text.startswith(("env:", "file:")):
+        return check_reference(text)
+    if urlsplit(text).password or "password=" in text:
+        raise ValueError("a URL with a password has to be given as env:NAME or file:PATH")
+    return text
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
+RoutePath = Annotated[str, AfterValidator(_check_path)]
+Upstream = Annotated[str, AfterValidator(_check_upstream)]
+KindName = Annotated[str, AfterValidator(_check_kind)]
+SelectorText = Annotated[str, AfterValidator(_check_selector)]
+
+
+def _check_bind(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("a listener binds to HOST:PORT")
+    return text
+
+
+Bind = Annotated[str, AfterValidator(_check_bind)]
+
+
+def is_loopback(url: SplitResult) -> bool:
+    if url.hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(url.hostname or "").is_loopback
+    except ValueError:
+        return False
