@@ -55,7 +55,7 @@ class Inbound:
         """Tokenize and forward; raises a PanlessError, and then nothing was forwarded that had to be tokenized."""
         check_framing(request)
         path, _, query = request.raw_path.partition("?")
-        route = self._routes.match(request.method, path)
+        route = self._routes.match(request.method, request.raw_path)
         exchange.route, exchange.destination = route.name, route.destination
         headers = _forwarded(request, exchange)
         await continue_if_expected(request)

@@ -54,7 +54,7 @@ class Outbound:
         """Reveal and forward; raises a PanlessError, and then the gateway got nothing unless the error says so."""
         check_framing(request)
         path, _, query = request.raw_path.partition("?")
-        route = self._routes.match(request.method, path)
+        route = self._routes.match(request.method, request.raw_path)
         exchange.route, exchange.destination = route.name, route.destination
         headers = end_to_end(request.raw_headers, drop=_REPLACED)
         permit = await self._permit(headers, route, exchange)

@@ -82,37 +82,77 @@ def _field(at: str, kind: str, of: str | None) -> Field:
 
 
 AnyRoute = TypeVar("AnyRoute", bound=Route)
+Routes = Mapping[str, tuple[AnyRoute, ...]]
 
 
 class RouteTable(Generic[AnyRoute]):
-    """Finds the route of a path: an exact one first, then the longest prefix."""
+    """Finds the route of a path: an exact one first, then the longest prefix.
+
+    A path that a receiver may read as another one, for which there is another route, is refused: `/Checkout` or
+    `/%63heckout` would get a card past the fields of `/checkout`.
+    """
 
     def __init__(self, routes: Sequence[AnyRoute]) -> None:
         paths: dict[str, tuple[AnyRoute, ...]] = {}
         for route in routes:
             paths[route.path] = (*paths.get(route.path, ()), route)
-        self._routes: Mapping[str, tuple[AnyRoute, ...]] = MappingProxyType(paths)
-        self._prefixes = tuple(sorted((path for path in paths if path.endswith("/")), key=len, reverse=True))
+        self._literal: Routes[AnyRoute] = MappingProxyType(paths)
+        self._canonical: Routes[AnyRoute] = MappingProxyType({_canonical_key(path): paths[path] for path in paths})
 
-    def match(self, method: str, path: str) -> AnyRoute:
-        """Return the route; raises TargetInvalid, RouteNotFound or MethodNotAllowed."""
-        _check_path(path)
-        routes = self._routes.get(path)
-        if routes is None:
-            prefix = next((prefix for prefix in self._prefixes if path.startswith(prefix)), None)
-            if prefix is None:
-                raise RouteNotFound
-            routes = self._routes[prefix]
+    def match(self, method: str, target: str) -> AnyRoute:
+        """Return the route of a request target; raises TargetInvalid, RouteNotFound or MethodNotAllowed."""
+        _check_target(target)
+        path = target.partition("?")[0]
+        routes = _longest(self._literal, path)
+        if not routes:
+            raise RouteNotFound
+        lookalikes = self._lookalikes(canonical(path))
+        if lookalikes != routes and any(route.fields and _takes(route, method) for route in lookalikes):
+            raise TargetInvalid
         for route in routes:
-            if route.methods is None or method in route.methods:
+            if _takes(route, method):
                 return route
         raise MethodNotAllowed(route=routes[0].name)
 
+    def _lookalikes(self, path: str) -> tuple[AnyRoute, ...]:
+        return self._canonical.get(path) or _longest(self._canonical, path.rstrip("/") + "/")
 
-def _check_path(path: str) -> None:
-    # A receiver that resolves dot segments would leave the route's prefix, so none may pass, however encoded.
-    if not path.startswith("/"):
+
+def _takes(route: Route, method: str) -> bool:
+    return route.methods is None or method in route.methods
+
+
+def _longest(routes: Routes[AnyRoute], path: str) -> tuple[AnyRoute, ...]:
+    """Return the routes of the path, or of the longest prefix of it that ends with a slash."""
+    while path not in routes:
+        if not path:
+            return ()
+        path = path[: path[:-1].rfind("/") + 1]
+    return routes[path]
+
+
+def _canonical_key(path: str) -> str:
+    return canonical(path).rstrip("/") + "/" if path.endswith("/") else canonical(path)
+
+
+def canonical(path: str) -> str:
+    """Return the one spelling of all paths that some framework takes for the same one.
+
+    Percent-encoding undone (twice), slashes merged, parameters after `;`, white space at the end, and case dropped; and
+    the slash at the end, but for the root.
+    """
+    plain = unquote(unquote(path)).replace("\\", "/").partition("\0")[0]
+    segments = [segment.partition(";")[0].strip() for segment in plain.split("/")]
+    merged = "/".join(["", *filter(None, segments)]).casefold()
+    return merged or "/"
+
+
+def _check_target(target: str) -> None:
+    # No fragment is ever sent (RFC 9112, section 3.2): clients drop it, so routes must not see it either.
+    if not target.startswith("/") or "#" in target:
         raise TargetInvalid
+    path = target.partition("?")[0]
+    # A receiver that resolves dot segments would leave the route's prefix, so none may pass, however encoded.
     if "." in path or "%" in path:
         segments = unquote(unquote(path)).replace("\\", "/").split("/")
         if any(segment.partition(";")[0] in (".", "..") for segment in segments):

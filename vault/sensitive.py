@@ -37,5 +37,8 @@ class Sensitive:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("sensitive values cannot be pickled or copied")
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("sensitive values have no state to show")
+
     def __bool__(self) -> NoReturn:
         raise TypeError("sensitive values have no truth value")

@@ -62,10 +62,10 @@ class Vault:
         try:
             vault = cls(settings, pool)
             await vault._keyring.check()
-            return vault
         except PanlessError:
             await pool.close()
             raise
+        return vault
 
     async def close(self) -> None:
         """Finish all writes, then disconnect."""

@@ -17,6 +17,7 @@ from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
+_LAST_MILLISECOND = 253_402_214_400_000  # 9999-12-31
 _VALUES = {char: number for number, char in enumerate(_ALPHABET)}
 # 26 characters carry 130 bits; the first one holds only three, so it is 7 at most.
 _TOKEN = re.compile(r"(tok|cvc)_([0-7][0-9a-hjkmnp-tv-z]{25})", re.ASCII)
@@ -34,8 +35,8 @@ class Token:
 
     @property
     def minted_at(self) -> datetime:
-        """When the token was made, to the millisecond."""
-        return datetime.fromtimestamp((self.id.int >> 80) / 1000, UTC)
+        """When the token says that it was made, to the millisecond; a made-up one may say anything."""
+        return datetime.fromtimestamp(min(self.id.int >> 80, _LAST_MILLISECOND) / 1000, UTC)
 
 
 def uuid7() -> UUID:

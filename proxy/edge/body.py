@@ -21,7 +21,9 @@ from proxy.errors import (
 )
 from proxy.rewrite.plan import BodyType
 
-_MEDIA_TYPE = re.compile(r"\s*([!-~]+?/[!-~]+?)\s*((?:;.*)?)", re.ASCII)
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = re.compile(rf"[ \t]*({_NAME}/{_NAME})[ \t]*((?:;.*)?)", re.ASCII)
+_MAX_CONTENT_TYPE = 256
 _PARAMETER = re.compile(r';\s*(?:([^=;\s]+)\s*=\s*("[^"\\]*"|[^";\s]*))?\s*', re.ASCII)
 SMALL_BODY = 64 * 1024
 _CHARSETS = {"utf-8", "utf8", "us-ascii"}
@@ -32,11 +34,11 @@ def body_type(request: web.BaseRequest, route: str) -> BodyType:
     declared = request.headers.getall("Content-Type", [])
     if not declared:
         raise ContentTypeMissing
-    match = _MEDIA_TYPE.fullmatch(declared[0])
-    if len(declared) > 1 or match is None:
+    match = _MEDIA_TYPE.fullmatch(declared[0][:_MAX_CONTENT_TYPE])
+    if len(declared) > 1 or len(declared[0]) > _MAX_CONTENT_TYPE or match is None:
         raise ContentTypeUnsupported(route=route)
     media_type = match[1].lower()
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if any(each.lower() != "identity" for each in request.headers.getall("Content-Encoding", [])):
         raise ContentEncodingUnsupported(route=route)
     _check_charset(match[2], route)
     if media_type == BodyType.FORM.value:

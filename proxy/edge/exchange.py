@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from proxy.edge.identity import KEY_PREFIX
 from proxy.edge.problem import REQUEST_ID_HEADER
-from proxy.guard import looks_like_pan
 from vault.requests import Context
 from vault.tokens import type_id, uuid7
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
-_LONG_NUMBER = re.compile(r"[0-9]{12}", re.ASCII)
+_SEPARATORS = re.compile(r"[^0-9A-Za-z]")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -45,7 +46,13 @@ def new_request_id() -> str:
 
 def _request_id(request: web.BaseRequest) -> str:
     given = request.headers.get(REQUEST_ID_HEADER, "")
-    # It goes into logs and audit events: no number that could be one of a card, right or mistyped, gets there.
-    if _REQUEST_ID.fullmatch(given) and not _LONG_NUMBER.search(given) and not looks_like_pan(given):
-        return given
-    return new_request_id()
+    return given if _REQUEST_ID.fullmatch(given) and not _could_hide(given) else new_request_id()
+
+
+def _could_hide(given: str) -> bool:
+    """Tell whether a card number, right or mistyped, or an application key could be in an id.
+
+    It goes into logs and audit events. Letters part a number, other signs do not; a UUID is what it looks like.
+    """
+    digits = max(map(len, re.split("[A-Za-z]+", _SEPARATORS.sub("", given))))
+    return KEY_PREFIX in given or (digits >= 12 and not _UUID.fullmatch(given))

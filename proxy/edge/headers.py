@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from aiohttp import web
 from multidict import CIMultiDict
 
-from proxy.errors import FramingConflict, RequestMalformed
+from proxy.errors import FramingConflict, MethodNotAllowed, RequestMalformed
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -24,6 +24,22 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+# What a client may not take away from the receiver by naming it in Connection.
+_NEEDED = frozenset(
+    {
+        "authorization",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-request-id",
+    }
+)
+_NEVER_FORWARDED = {"CONNECT", "TRACE"}  # TRACE echoes what it got, with the gateway's secret
 
 
 def check_framing(request: web.BaseRequest) -> None:
@@ -35,6 +51,8 @@ def check_framing(request: web.BaseRequest) -> None:
         raise RequestMalformed
     if len(request.headers.getall("Host", [])) > 1:
         raise RequestMalformed
+    if request.method in _NEVER_FORWARDED:
+        raise MethodNotAllowed(route="(any)")
 
 
 def end_to_end(raw: RawHeaders, drop: Collection[str] = ()) -> CIMultiDict[str]:
@@ -43,5 +61,5 @@ def end_to_end(raw: RawHeaders, drop: Collection[str] = ()) -> CIMultiDict[str]:
     named = {
         option.strip().lower() for name, value in decoded if name.lower() == "connection" for option in value.split(",")
     }
-    left_out = _HOP_BY_HOP | named | set(drop)
+    left_out = _HOP_BY_HOP | (named - _NEEDED) | set(drop)
     return CIMultiDict([(name, value) for name, value in decoded if name.lower() not in left_out])

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from multidict import CIMultiDict
 
 KEY_HEADER = "Panless-Key"
+KEY_PREFIX = "plk_"
 _AUTHORIZATION = "Authorization"
 
 
@@ -29,22 +30,31 @@ def find_key(headers: CIMultiDict[str], slots: Sequence[str]) -> str:
 
 
 def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | None) -> None:
-    """Take the Panless key out, and put the gateway's secret in: in the slot that was used, or in the first one.
+    """Take every Panless key out, and put the gateway's secret in: in the slot that was used, or in the first one.
 
-    Without a secret, a key in a slot is removed: it is meant for Panless and no gateway may see it.
+    Panless keys are for Panless, and no gateway may see one, whatever header it stands in.
     """
-    in_slot = KEY_HEADER not in headers
-    headers.popall(KEY_HEADER, None)
     scheme, _ = _authorization(headers)
+    headers.popall(KEY_HEADER, None)
+    for name in {name for name, value in headers.items() if holds_key(value)}:
+        headers.popall(name, None)
     if secret is None:
-        if in_slot:
-            headers.popall(_AUTHORIZATION, None)
         return
     slot = scheme if scheme in slots else slots[0]
-    value = f"Bearer {secret}"
+    headers[_AUTHORIZATION] = credential(slot, secret)
+
+
+def holds_key(value: str) -> bool:
+    """Tell whether a header or a target holds a Panless key, plain or as Basic's user name."""
+    scheme, _, encoded = value.partition(" ")
+    return KEY_PREFIX in value or (scheme.lower() == "basic" and _basic_user(encoded.strip()).startswith(KEY_PREFIX))
+
+
+def credential(slot: str, secret: str) -> str:
+    """Return the Authorization header of a secret."""
     if slot == "basic":
-        value = "Basic " + base64.b64encode(f"{secret}:".encode()).decode()
-    headers[_AUTHORIZATION] = value
+        return "Basic " + base64.b64encode(f"{secret}:".encode()).decode()
+    return f"Bearer {secret}"
 
 
 def _authorization(headers: CIMultiDict[str]) -> tuple[str, str]:

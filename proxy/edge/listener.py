@@ -97,6 +97,7 @@ def _tls(name: str, config: ListenerConfig, whole: Config) -> ssl.SSLContext | N
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.keylog_filename = None  # type: ignore[assignment]  # whatever SSLKEYLOGFILE says
     try:
         context.load_cert_chain(whole.resolve(config.tls.cert), whole.resolve(config.tls.key))
         if config.tls.client_ca is not None:

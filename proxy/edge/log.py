@@ -45,19 +45,28 @@ def configure(level: str = "INFO") -> None:
     root.setLevel(level)
 
 
+def _long_numbers_as_text(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Masking a bare number would leave a line that is no JSON."""
+    for name, value in event.items():
+        if isinstance(value, int | float) and len(str(value)) >= 12:
+            event[name] = str(value)
+    return event
+
+
 def _rendered(processors: list[Any]) -> list[Any]:
-    return [*processors, structlog.processors.JSONRenderer(sort_keys=True), redact]
+    return [*processors, _long_numbers_as_text, structlog.processors.JSONRenderer(sort_keys=True), redact]
 
 
 class _StaticFormatter(logging.Formatter):
-    """Formats records of libraries: logger, level and the message's template, whose arguments may be input."""
+    """Formats records of libraries: who said something, and where. What they say may be input, even unformatted."""
 
     def __init__(self, shared: list[Any]) -> None:
         super().__init__()
         self._processors = _rendered(shared)
 
     def format(self, record: logging.LogRecord) -> str:
-        event: Any = {"event": "library", "logger": record.name, "template": str(record.msg)[:200]}
+        place = f"{record.filename}:{record.lineno} {record.funcName}"
+        event: Any = {"event": "library", "logger": record.name, "place": place}
         if record.exc_info and record.exc_info[0]:
             event["exc_info"] = record.exc_info
         for processor in self._processors:
@@ -69,6 +78,8 @@ def _exception_without_message(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     given = event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()
     error = given if isinstance(given, BaseException) else None
     if isinstance(given, tuple):
         error = given[1]

@@ -116,6 +116,7 @@ def _tls(route: RouteConfig, config: Config) -> ssl.SSLContext | bool:
     try:
         context = ssl.create_default_context(cafile=config.resolve(route.ca) if route.ca else None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.keylog_filename = None  # type: ignore[assignment]  # whatever SSLKEYLOGFILE says
         if route.client_cert is not None and route.client_key is not None:
             context.load_cert_chain(config.resolve(route.client_cert), config.resolve(route.client_key))
     except (OSError, ssl.SSLError):

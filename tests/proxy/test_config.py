@@ -257,6 +257,12 @@ def test_what_led_to_an_error_does_not_hold_the_input_either(tmp_path, text):
         cause = cause.__context__
 
 
+def test_the_error_of_the_models_themselves_shows_no_value(tmp_path):
+    with pytest.raises(ValueError, match="inbound") as caught:
+        Config.model_validate({"file": tmp_path / "x", "inbound": [{"name": f"{CANARY} "}], "vault": CANARY})
+    assert CANARY not in str(caught.value) + repr(caught.value)
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     for file in (tmp_path / "nowhere.toml", tmp_path):
         with pytest.raises(ConfigInvalid) as caught:

@@ -21,7 +21,7 @@ def refused(text: str, kind=PAN) -> None:
     with pytest.raises((NotACardNumber, NotACvc)) as caught:
         kind.normalise(Sensitive(text), "$.at")
     assert caught.value.ids == {"at": "$.at"}
-    if text:
+    if len(text) > 4:  # shorter ones stand in any traceback
         assert text not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
@@ -49,9 +49,7 @@ def test_the_file_of_cards_has_both_sorts():
     assert len(all_cards()) - len(cards()) >= 4
 
 
-@pytest.mark.parametrize(
-    "separator", [" ", "-", "\u00a0", "\u2009", "\u2007", "\u202f", "  ", " - "], ids=lambda text: ascii(text)
-)
+@pytest.mark.parametrize("separator", [" ", "-", "\u00a0", "\u2009", "\u2007", "\u202f", "  ", " - "], ids=ascii)
 def test_what_people_put_between_digits_is_taken_out(separator):
     assert normalised(separator.join(["4242"] * 4)) == VISA
     assert normalised(separator.join(VISA)) == VISA

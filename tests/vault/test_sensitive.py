@@ -38,7 +38,7 @@ class Holder:
 def logged(secret: Sensitive) -> str:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    logger = logging.Logger("test")  # noqa: LOG001  # one of our own, away from the root
+    logger = logging.Logger("test")  # one of our own, away from the root
     logger.addHandler(handler)
     logger.warning("%s %r", secret, secret)
     logger.warning(secret)
@@ -126,8 +126,8 @@ REFUSED = {
     "== another": lambda secret: secret == Sensitive(PLAIN),
     "== from the other side": lambda secret: PLAIN == secret,  # noqa: SIM300
     "!=": lambda secret: secret != PLAIN,
-    "in a list": lambda secret: secret in [Sensitive(PLAIN)],
-    "index": lambda secret: [Sensitive(PLAIN)].index(secret),
+    "in a list": lambda secret: secret in [Sensitive("5"), Sensitive(PLAIN)],
+    "index": [Sensitive(PLAIN)].index,
     "<": lambda secret: secret < Sensitive("5"),
     "sorted": lambda secret: sorted([secret, Sensitive("1")]),
     "hash": hash,
@@ -182,6 +182,6 @@ def test_expose_takes_nothing_else():
             expose(other)
 
 
-@pytest.mark.xfail(strict=True, reason="object.__getstate__ of Python 3.11 returns the slots with their values")
 def test_its_state_cannot_be_asked_for(secret):
-    assert PLAIN not in repr(secret.__getstate__())
+    with pytest.raises(TypeError):
+        secret.__getstate__()

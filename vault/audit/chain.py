@@ -3,13 +3,14 @@
     body(n) = canonical(event, chain, seq = n, prev = hash(n - 1))
     hash(n) = SHA-256(0x00 | body(n))          (the leaf hash of RFC 6962)
 
-Numbers start at 1 and have no gaps. The first event of a chain names the newest event of any older chain
-(`continues`), so that a removed chain is missed by its successor. Pure: no clock, no IO.
+Numbers start at 1 and have no gaps. The first event of a chain names the newest events of the chains before it
+(`continues`), so that what is removed from them is missed. Pure: no clock, no IO.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -41,15 +42,13 @@ def leaf_hash(body: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + body).digest()
 
 
-def extend(head: Head, event: Event, continues: Head | None = None) -> Link:
+def extend(head: Head, event: Event, continues: Sequence[Head] = ()) -> Link:
     """Chain one event after `head`. `continues` belongs to the first event only."""
     members = event.fields()
     members |= {"chain": str(head.chain), "seq": head.seq + 1, "prev": head.hash.hex()}
-    if head.seq == 0 and continues is not None:
-        members["continues"] = {
-            "chain": str(continues.chain),
-            "seq": continues.seq,
-            "hash": continues.hash.hex(),
-        }
+    if head.seq == 0 and continues:
+        members["continues"] = [
+            {"chain": str(each.chain), "seq": each.seq, "hash": each.hash.hex()} for each in continues
+        ]
     body = canonical(members)
     return Link(event, Head(head.chain, head.seq + 1, leaf_hash(body)), body)

@@ -1,8 +1,8 @@
 """Verification: reads stored events in the order (chain, seq) and names everything that is wrong with them.
 
-It trusts nothing but the hashes: the columns beside a body are compared with it, and every chain's predecessor has to
-be there as it was when the chain began. What it cannot see without signed checkpoints: events cut off the end of the
-newest chain.
+It trusts nothing but the hashes: the columns beside a body are compared with it, and what a chain names as before it has
+to be there as it was when the chain began. What it cannot see without signed checkpoints: events cut off the end of a
+chain since the newest chain began, and a history that was computed anew.
 """
 
 from __future__ import annotations
@@ -51,11 +51,16 @@ class Verifier:
 
     def _note_predecessor(self, first: StoredEvent) -> None:
         members = _members(first.body) or {}
-        match members.get("continues"):
-            case {"chain": str(chain), "seq": int(seq), "hash": str(named_hash)}:
-                self._named.setdefault((chain, seq), []).append((str(first.chain), named_hash))
-            case _:
-                self._rootless.append(str(first.chain))
+        continues = members.get("continues")
+        if not isinstance(continues, list) or not continues:
+            self._rootless.append(str(first.chain))
+            return
+        for each in continues:
+            match each:
+                case {"chain": str(chain), "seq": int(seq), "hash": str(named_hash)}:
+                    self._named.setdefault((chain, seq), []).append((str(first.chain), named_hash))
+                case _:
+                    self._rootless.append(str(first.chain))
 
     def check(self, stored: StoredEvent) -> Iterator[Finding]:
         """Check the next event against what came before it in its chain."""
@@ -82,7 +87,7 @@ class Verifier:
 def _members(body: bytes) -> dict[str, object] | None:
     try:
         members = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return members if isinstance(members, dict) else None
 

@@ -60,13 +60,16 @@ class FileKeyProvider:
 
 def _read(path: Path) -> tuple[str, bytes]:
     try:
-        mode = path.stat().st_mode
-        words = path.read_text("ascii").split()
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            words = file.read(4096).decode("ascii", "replace").split()
     except FileNotFoundError:
         raise KeyUnavailable(key="kek", reason=f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         raise KeyUnavailable(key="kek", reason=f"file {path} cannot be read") from None
-    if stat.S_IMODE(mode) & 0o077:
+    if status.st_uid not in (0, os.geteuid()):
+        raise KeyUnavailable(key="kek", reason=f"file {path} belongs to another user than the one that runs Panless")
+    if stat.S_IMODE(status.st_mode) & 0o077:
         raise KeyUnavailable(key="kek", reason=f"file {path} is open to others; run chmod 600 on it")
     match words:
         case [_format, key_id, encoded] if _format == _FORMAT:

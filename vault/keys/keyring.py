@@ -10,7 +10,6 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,8 +39,8 @@ class KeyTable(Protocol):
     async def active(self, tenant: str, purpose: str) -> WrappedKey | None:
         """Return the tenant's active key of this purpose."""
 
-    async def add_active(self, key: WrappedKey) -> WrappedKey:
-        """Make `key` the active one unless another process was first; return the one that is."""
+    async def add_active(self, key: WrappedKey) -> None:
+        """Make `key` the active one, unless another process was first."""
 
     async def reserve(self, key_id: UUID, uses: int, limit: int) -> bool:
         """Add to the key's uses unless that would pass the limit or the key is not active."""
@@ -52,7 +51,7 @@ class KeyTable(Protocol):
 
 @dataclass(slots=True)
 class _Sealing:
-    key: DataKey
+    key_id: UUID
     created_at: datetime
     uses_left: int
 
@@ -64,7 +63,7 @@ class Keyring:
         self._provider = provider
         self._table = table
         self._cache_seconds = cache_seconds
-        self._opened: dict[UUID, tuple[float, DataKey]] = {}
+        self._opened: dict[UUID, DataKey] = {}
         self._sealing: dict[str, _Sealing] = {}
         self._fingerprints: dict[str, UUID] = {}
         self._under_way: dict[object, asyncio.Task[DataKey]] = {}
@@ -85,7 +84,7 @@ class Keyring:
             if sealing and sealing.uses_left > 0 and datetime.now(UTC) - sealing.created_at < MAX_AGE:
                 sealing.uses_left -= 1
                 # The opening cache is what ends a key's stay in memory; sealing goes through it too.
-                return await self.opening_key(sealing.key.id)
+                return await self.opening_key(sealing.key_id)
             await self._once(("seal", tenant), lambda: self._reserve(tenant))
 
     async def fingerprint_key(self, tenant: str) -> DataKey:
@@ -99,8 +98,8 @@ class Keyring:
     async def opening_key(self, key_id: UUID) -> DataKey:
         """Return the key that a record names."""
         held = self._opened.get(key_id)
-        if held and held[0] > time.monotonic():
-            return held[1]
+        if held is not None:
+            return held
         return await self._once(("open", key_id), lambda: self._find(key_id))
 
     async def _once(self, name: object, make: Callable[[], Awaitable[DataKey]]) -> DataKey:
@@ -123,17 +122,19 @@ class Keyring:
 
     async def _unwrap(self, row: WrappedKey) -> DataKey:
         key = DataKey(row.id, await self._provider.unwrap(row.wrapped, row.context))
-        self._opened[row.id] = (time.monotonic() + self._cache_seconds, key)
+        if row.id not in self._opened:
+            asyncio.get_running_loop().call_later(self._cache_seconds, self._opened.pop, row.id, None)
+        self._opened[row.id] = key
         return key
 
     async def _active_row(self, tenant: str, purpose: Purpose) -> WrappedKey:
-        row = await self._table.active(tenant, purpose)
-        if row is not None:
-            return row
-        kek = self._provider.describe().kek
-        fresh = WrappedKey(uuid7(), tenant, purpose, kek, b"", datetime.now(UTC))
-        wrapped = await self._provider.wrap(aead.new_key(), fresh.context)
-        return await self._table.add_active(replace(fresh, wrapped=wrapped))
+        # A loop, because another process may use a key up as soon as it is there.
+        while (row := await self._table.active(tenant, purpose)) is None:
+            kek = self._provider.describe().kek
+            fresh = WrappedKey(uuid7(), tenant, purpose, kek, b"", datetime.now(UTC))
+            wrapped = await self._provider.wrap(aead.new_key(), fresh.context)
+            await self._table.add_active(replace(fresh, wrapped=wrapped))
+        return row
 
     async def _active(self, tenant: str, purpose: Purpose) -> DataKey:
         return await self._unwrap(await self._active_row(tenant, purpose))
@@ -143,7 +144,7 @@ class Keyring:
         fresh = datetime.now(UTC) - row.created_at < MAX_AGE
         if fresh and await self._table.reserve(row.id, RESERVED_USES, MAX_USES):
             key = await self._unwrap(row)
-            self._sealing[tenant] = _Sealing(key, row.created_at, RESERVED_USES)
+            self._sealing[tenant] = _Sealing(key.id, row.created_at, RESERVED_USES)
             return key
         await self._table.deactivate(row.id, datetime.now(UTC))
         return await self._reserve(tenant)

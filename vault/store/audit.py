@@ -9,12 +9,26 @@ from datetime import datetime
 import asyncpg
 
 from vault.audit.chain import Head, Link, extend
-from vault.audit.event import Event, timestamp
+from vault.audit.event import Event
 from vault.audit.verification import StoredEvent
 from vault.store.database import Connection, Pool, translated
 from vault.tokens import uuid7
 
-_NEWEST = "SELECT chain, seq, hash FROM audit_events ORDER BY chain DESC, seq DESC LIMIT 1"
+# The ends of the newest chains, each found by one step in the index: the log may be long, and chains are few.
+_HEADS = """
+WITH RECURSIVE chains (chain, number) AS (
+  (SELECT chain, 1 FROM audit_events ORDER BY chain DESC LIMIT 1)
+  UNION ALL
+  SELECT (SELECT older.chain FROM audit_events older WHERE older.chain < chains.chain ORDER BY chain DESC LIMIT 1),
+         number + 1
+  FROM chains WHERE chain IS NOT NULL AND number < $1
+)
+SELECT head.chain, head.seq, head.hash FROM chains CROSS JOIN LATERAL (
+  SELECT chain, seq, hash FROM audit_events WHERE chain = chains.chain ORDER BY seq DESC LIMIT 1
+) head
+ORDER BY head.chain
+"""
+CONTINUED_CHAINS = 32
 INSERT_EVENTS = """
 INSERT INTO audit_events (chain, seq, hash, body, at, action, outcome, app, route, request_id, tokens)
 SELECT chain, seq, hash, body, at, action, outcome, app, route, request_id, string_to_array(tokens, ' ')
@@ -48,10 +62,10 @@ def event_columns(links: Sequence[Link]) -> list[list[object]]:
 
 @dataclass(slots=True)
 class Chain:
-    """A chain being written: its head, and what it continues."""
+    """A chain being written: its head, and the heads of the chains before it."""
 
     head: Head
-    continues: Head | None
+    continues: Sequence[Head]
 
     def link(self, events: Sequence[Event]) -> list[Link]:
         """Chain events after the head. The head moves only when `advance` says that they are committed."""
@@ -67,10 +81,10 @@ class Chain:
 
 
 async def open_chain(executor: Pool | Connection) -> Chain:
-    """Begin a new chain after the newest one in the log."""
+    """Begin a new chain after the newest ones in the log: others may still be written to, or have been until now."""
     with translated():
-        newest = await executor.fetchrow(_NEWEST)
-    return Chain(Head(uuid7()), Head(*newest) if newest else None)
+        heads = await executor.fetch(_HEADS, CONTINUED_CHAINS)
+    return Chain(Head(uuid7()), [Head(*head) for head in heads])
 
 
 async def append(connection: Connection, events: Sequence[Event]) -> None:
@@ -103,7 +117,9 @@ WHERE ($1::text IS NULL OR app = $1) AND ($2::text IS NULL OR tokens @> ARRAY[$2
   AND ($7::timestamptz IS NULL OR at >= $7) AND ($8::timestamptz IS NULL OR at < $8)
 ORDER BY at DESC, chain DESC, seq DESC LIMIT $9
 """
-_ROW = "chain, seq, hash, body, at, action, outcome, app, route, request_id, tokens"
+# PostgreSQL knows times that Python does not, and a tampered row may hold one.
+_TIME = """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at"""
+_ROW = f"chain, seq, hash, body, {_TIME}, action, outcome, app, route, request_id, tokens"
 
 
 async def list_events(connection: Connection, wanted: Filter) -> list[bytes]:
@@ -146,7 +162,7 @@ async def all_events(connection: Connection) -> AsyncIterator[StoredEvent]:
 
 def _stored(row: asyncpg.Record) -> StoredEvent:
     columns = {
-        "at": timestamp(row["at"]),
+        "at": row["at"],
         "action": row["action"],
         "outcome": row["outcome"],
         "app": row["app"],

@@ -56,6 +56,8 @@ class Batcher(Generic[Item, Result]):
         results: Sequence[Result | BaseException]
         try:
             results = await self._run([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(results)} results for {len(batch)} items")
         except BaseException as error:  # noqa: BLE001  # every waiting caller gets it; none is left hanging
             results = [error] * len(batch)
         for (_, future), result in zip(batch, results, strict=True):

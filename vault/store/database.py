@@ -45,7 +45,11 @@ def translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        raise _translate(error.sqlstate or "?????") from None
+        sqlstate = error.sqlstate or "?????"
+        # It stays behind as the context of what is raised, so nothing may be left in it.
+        error.args = ("",)
+        vars(error).clear()
+        raise _translate(sqlstate) from None
     # InternalClientError: what asyncpg says when a connection breaks between two of its messages.
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError, asyncio.IncompleteReadError):
         raise DatabaseUnavailable from None
@@ -72,8 +76,15 @@ class Database:
         if not self.statement_cache:
             common["statement_cache_size"] = 0
         if self.embedded is not None:
-            place = {"host": self.embedded.host, "port": self.embedded.port, "database": self.embedded.database}
-            return common | place | {"user": role.value}
+            # All of it is said, so that nothing of it is taken from PG* variables of the environment.
+            return common | {
+                "host": self.embedded.host,
+                "port": self.embedded.port,
+                "database": self.embedded.database,
+                "user": role.value,
+                "ssl": False,
+                "target_session_attrs": "any",
+            }
         return common | {"dsn": self.urls.get(role) or self.urls[Role.PROXY]}
 
     async def connect(self, role: Role) -> Connection:

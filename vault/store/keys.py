@@ -6,7 +6,6 @@ from datetime import datetime
 from uuid import UUID
 
 from vault.crypto.data_key import WrappedKey
-from vault.errors import DatabaseFailed
 from vault.store.database import Connection, Pool, translated
 
 _COLUMNS = "id, tenant, purpose, kek, wrapped, created_at"
@@ -47,13 +46,9 @@ class KeyRows:
             row = await self._pool.fetchrow(_ACTIVE, tenant, purpose)
         return WrappedKey(*row) if row else None
 
-    async def add_active(self, key: WrappedKey) -> WrappedKey:
+    async def add_active(self, key: WrappedKey) -> None:
         with translated():
             await self._pool.execute(_ADD, key.id, key.tenant, key.purpose, key.kek, key.wrapped, key.created_at)
-        winner = await self.active(key.tenant, key.purpose)
-        if winner is None:
-            raise DatabaseFailed(sqlstate="no active key")
-        return winner
 
     async def reserve(self, key_id: UUID, uses: int, limit: int) -> bool:
         with translated():

@@ -79,6 +79,6 @@ class Selection:
         if reference.kind.storage is not Storage.LEASE:
             return TokenUnknown(token=str(token))
         # A lease leaves no trace, but its token says when it was made.
-        if token.minted_at + self.cvc_lifetime <= now:
+        if token.minted_at <= now - self.cvc_lifetime:
             return TokenExpired(token=str(token))
         return CvcGone(at=reference.at)

@@ -199,7 +199,8 @@ class _Batch:
 
     def _use_rows(self) -> list[tuple[object, ...]]:
         uses = Counter(lease for write in self._writes for lease in write.used_leases)
-        return [(lease, count, self._now, self._cvc_attempts) for lease, count in uses.items()]
+        # Sorted like the fingerprints, and for the same reason.
+        return [(lease, count, self._now, self._cvc_attempts) for lease, count in sorted(uses.items())]
 
 
 def _columns(rows: Iterable[tuple[object, ...]]) -> list[list[object]]:

@@ -25,13 +25,9 @@ def test_numbers_begin_at_one_and_every_event_names_the_hash_of_the_one_before()
 
 def test_only_the_first_event_says_what_the_chain_continues():
     before = Head(uuid7(), 7, b"h" * 32)
-    first = extend(Head(uuid7()), EVENT, before)
-    assert json.loads(first.body)["continues"] == {
-        "chain": str(before.chain),
-        "seq": 7,
-        "hash": (b"h" * 32).hex(),
-    }
-    assert "continues" not in json.loads(extend(first.head, EVENT, before).body)
+    first = extend(Head(uuid7()), EVENT, [before])
+    assert json.loads(first.body)["continues"] == [{"chain": str(before.chain), "seq": 7, "hash": (b"h" * 32).hex()}]
+    assert "continues" not in json.loads(extend(first.head, EVENT, [before]).body)
     assert "continues" not in json.loads(extend(Head(uuid7()), EVENT).body)
 
 
@@ -40,12 +36,12 @@ def test_the_same_event_at_another_place_has_another_hash():
     first = extend(head, EVENT)
     second = extend(first.head, EVENT)
     elsewhere = extend(Head(uuid7()), EVENT)
-    continued = extend(head, EVENT, Head(uuid7(), 1, bytes(32)))
+    continued = extend(head, EVENT, [Head(uuid7(), 1, bytes(32))])
     assert len({link.head.hash for link in (first, second, elsewhere, continued)}) == 4
 
 
 def test_the_head_moves_only_when_it_is_told_that_events_are_committed():
-    chain = Chain(Head(uuid7()), None)
+    chain = Chain(Head(uuid7()), [])
     start = chain.head
     links = chain.link([EVENT, EVENT])
     assert [link.head.seq for link in links] == [1, 2]

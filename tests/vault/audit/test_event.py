@@ -39,8 +39,7 @@ def test_the_body_of_a_vector_is_sorted_ascii_without_white_space(vector):
 
 
 def test_chained_again_the_vectors_come_out_the_same():
-    continues = DOCUMENT["continues"]
-    before = Head(UUID(continues["chain"]), continues["seq"], bytes.fromhex(continues["hash"]))
+    before = [Head(UUID(each["chain"]), each["seq"], bytes.fromhex(each["hash"])) for each in DOCUMENT["continues"]]
     head = Head(UUID(DOCUMENT["chain"]))
     for vector in VECTORS:
         link = extend(head, event_of(vector), before)

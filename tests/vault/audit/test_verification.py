@@ -55,14 +55,14 @@ def chain_id(number: int) -> UUID:
 def untouched(lengths=LENGTHS) -> Log:
     """Several chains, one after the other, each continuing the one before: a process that was started again."""
     log: Log = []
-    newest: Head | None = None
+    newest: list[Head] = []
     for number, length in enumerate(lengths):
         head = Head(chain_id(number))
         for _ in range(length):
             link = extend(head, event(len(log)), newest)
             log.append(stored(link))
             head = link.head
-        newest = head
+        newest = [head]
     return log
 
 
@@ -105,7 +105,7 @@ def test_chains_that_ran_side_by_side_give_nothing():
     log = untouched((5,))
     names = Head(log[2].chain, log[2].seq, log[2].hash)
     for number in (7, 8):
-        log += [stored(extend(Head(chain_id(number)), event(number), names))]
+        log += [stored(extend(Head(chain_id(number)), event(number), [names]))]
     assert verify(log) == []
 
 
@@ -323,42 +323,39 @@ def test_limit_the_newest_chain_can_be_written_anew():
 
 def test_limit_the_whole_log_can_be_written_anew():
     """Whoever may write the table, and knows the format, can make another history: hashes alone have no secret."""
-    newest: Head | None = None
+    newest: list[Head] = []
     forged = []
     for number in range(3):
         link = extend(Head(chain_id(number)), replace(event(number), app="innocent"), newest)
         forged.append(stored(link))
-        newest = link.head
+        newest = [link.head]
     assert verify(forged) == []
 
 
-@pytest.mark.xfail(strict=True, reason="a chain written to after its successor began is not covered from there on")
 def test_a_tail_cut_off_a_chain_that_is_not_the_newest_is_found():
     """`serve` writes its chain; `app add` begins another one beside it; `serve` goes on, and is started again."""
     serve = untouched((3,))
     head = Head(serve[-1].chain, serve[-1].seq, serve[-1].hash)
-    command = extend(Head(chain_id(1)), event(50), head)
+    command = extend(Head(chain_id(1)), event(50), [head])
     later = []
     for number in range(60, 70):
         link = extend(head, event(number))
         later.append(stored(link))
         head = link.head
-    again = extend(Head(chain_id(2)), event(80), command.head)
+    again = extend(Head(chain_id(2)), event(80), [head, command.head])
     assert verify([*serve, stored(command), *later, stored(again)]) == []
     assert verify([*serve, stored(command), stored(again)]) != []
 
 
-@pytest.mark.xfail(strict=True, reason="of chains that began side by side only one is continued")
 def test_a_chain_that_began_beside_another_one_cannot_be_removed():
     log = untouched((2,))
     root = Head(log[-1].chain, log[-1].seq, log[-1].hash)
-    workers = [extend(Head(chain_id(number)), event(number), root) for number in (1, 2)]
-    newest = extend(Head(chain_id(3)), event(9), workers[1].head)
+    workers = [extend(Head(chain_id(number)), event(number), [root]) for number in (1, 2)]
+    newest = extend(Head(chain_id(3)), event(9), [each.head for each in workers])
     assert verify([*log, *map(stored, workers), stored(newest)]) == []
     assert verify([*log, stored(workers[1]), stored(newest)]) != []
 
 
-@pytest.mark.xfail(strict=True, reason="json.loads raises RecursionError, which is not a ValueError: verification ends")
 def test_a_body_that_is_nested_too_deep_is_named_and_verification_goes_on():
     log = untouched()
     body = b"[" * 200_000
@@ -367,7 +364,8 @@ def test_a_body_that_is_nested_too_deep_is_named_and_verification_goes_on():
 
 
 def test_a_strange_predecessor_is_a_finding_and_no_crash():
-    for continues in ("x", 1, [], {}, {"chain": 1, "seq": "x", "hash": None}, {"chain": "x", "seq": 1, "hash": "y"}):
+    strange = ("x", 1, [], {}, {"chain": 1, "seq": "x", "hash": None}, {"chain": "x", "seq": 1, "hash": "y"})
+    for continues in (*strange, *([each] for each in strange)):
         log = untouched()
         log[4] = rewritten(log[4], continues=continues)
         assert verify(log) != []
@@ -387,15 +385,14 @@ SQL_TAMPERINGS = [
     "UPDATE audit_events SET seq = -seq WHERE seq = 2",
     "UPDATE audit_events SET chain = gen_random_uuid() WHERE seq = 2",
 ]
-# A year that Python has not: OverflowError or ValueError ends the verification, nothing is named.
-CRASHES = [
+# Years that Python has not.
+SQL_TAMPERINGS += [
     "UPDATE audit_events SET at = '-infinity' WHERE seq = 2",
     "UPDATE audit_events SET at = '4713-01-01 BC' WHERE seq = 2",
 ]
-crash = pytest.mark.xfail(strict=True, reason="times outside Python's calendar end the verification with a traceback")
 
 
-@pytest.mark.parametrize("sql", [*SQL_TAMPERINGS, *(pytest.param(sql, marks=crash) for sql in CRASHES)])
+@pytest.mark.parametrize("sql", SQL_TAMPERINGS)
 async def test_tampering_in_the_database_is_found_there(vault, database, owner, context, sql):
     for _ in range(5):
         await vault.record("start", context)

@@ -235,7 +235,6 @@ async def test_a_failure_is_not_remembered(open_keyring, provider):
     assert await keyring.sealing_key("default")
 
 
-@pytest.mark.xfail(strict=True, reason="_opened is never cleared and _Sealing holds the key: it stays in memory")
 async def test_a_key_past_its_time_in_the_cache_is_no_longer_in_memory(open_keyring):
     keyring = await open_keyring(cache_seconds=0.05)
     key_id = (await keyring.sealing_key("default")).id

@@ -55,17 +55,17 @@ def test_rows_come_in_the_order_of_the_references():
 @pytest.mark.parametrize(
     ("reference", "rows", "error"),
     [
-        (lambda t: for_pan(t), lambda t: [], TokenUnknown),
-        (lambda t: for_pan(t), lambda t: [row(mint("tok"))], TokenUnknown),
-        (lambda t: for_pan(t), lambda t: [row(t, tenant="other")], TokenOfOtherTenant),
-        (lambda t: for_pan(t), lambda t: [row(t, tenant="")], TokenOfOtherTenant),
-        (lambda t: for_pan(t), lambda t: [row(t, tenant="Default")], TokenOfOtherTenant),
-        (lambda t: for_pan(t), lambda t: [row(t, expires_at=PAST)], TokenExpired),
-        (lambda t: for_pan(t), lambda t: [row(t, kind="cvc")], TokenOfWrongKind),
-        (lambda t: for_pan(t), lambda t: [row(t, kind="iban")], TokenOfWrongKind),
-        (lambda t: for_pan(t), lambda t: [lease(t)], TokenOfWrongKind),
-        (lambda t: for_cvc(t), lambda t: [row(t)], TokenOfWrongKind),
-        (lambda t: for_cvc(t), lambda t: [], TokenOfWrongKind),
+        (for_pan, lambda _: [], TokenUnknown),
+        (for_pan, lambda _: [row(mint("tok"))], TokenUnknown),
+        (for_pan, lambda t: [row(t, tenant="other")], TokenOfOtherTenant),
+        (for_pan, lambda t: [row(t, tenant="")], TokenOfOtherTenant),
+        (for_pan, lambda t: [row(t, tenant="Default")], TokenOfOtherTenant),
+        (for_pan, lambda t: [row(t, expires_at=PAST)], TokenExpired),
+        (for_pan, lambda t: [row(t, kind="cvc")], TokenOfWrongKind),
+        (for_pan, lambda t: [row(t, kind="iban")], TokenOfWrongKind),
+        (for_pan, lambda t: [lease(t)], TokenOfWrongKind),
+        (for_cvc, lambda t: [row(t)], TokenOfWrongKind),
+        (for_cvc, lambda _: [], TokenOfWrongKind),
     ],
 )
 def test_a_row_that_may_not_be_used_is_refused(reference, rows, error):

@@ -271,7 +271,6 @@ async def test_closing_finishes_what_was_accepted(open_writer, owner):
     assert (await counts(owner))[3] == 30
 
 
-@pytest.mark.xfail(strict=True, reason="`used` locks in the order of the batch: 40P01 fails a whole batch")
 async def test_two_processes_that_use_the_same_leases_in_opposite_order_do_not_fail(open_writer, database, owner):
     """Each batch locks the rows of its leases; two batches must not wait for each other for ever."""
     writers = [await open_writer() for _ in range(2)]

@@ -1,0 +1,108 @@
+"""Who asks, and that no gateway gets to see a Panless key."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from multidict import CIMultiDict
+
+from proxy.edge.identity import find_key, put_secret
+
+KEY, SECRET = "plk_the_applications_key", "sk_live_the_gateways_secret"
+BOTH = ("bearer", "basic")
+
+
+def basic(user: str, password: str = "") -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def headers(*pairs: tuple[str, str]) -> CIMultiDict[str]:
+    return CIMultiDict(pairs)
+
+
+@pytest.mark.parametrize(
+    ("given", "slots"),
+    [
+        ([("Panless-Key", KEY)], ()),
+        ([("panless-key", KEY)], BOTH),
+        ([("Panless-Key", KEY), ("Authorization", "Bearer other")], BOTH),
+        ([("Authorization", f"Bearer {KEY}")], ("bearer",)),
+        ([("authorization", f"bearer   {KEY} ")], BOTH),
+        ([("Authorization", basic(KEY))], ("basic",)),
+        ([("Authorization", basic(KEY, "password"))], BOTH),
+        ([("Authorization", basic(KEY).replace("Basic", "BASIC"))], BOTH),
+        ([("Authorization", "Basic " + base64.b64encode(KEY.encode()).decode())], BOTH),
+    ],
+)
+def test_the_key_is_found_where_it_may_be(given, slots):
+    assert find_key(headers(*given), slots) == KEY
+
+
+@pytest.mark.parametrize(
+    ("given", "slots"),
+    [
+        ([], BOTH),
+        ([("Authorization", f"Bearer {KEY}")], ()),
+        ([("Authorization", f"Bearer {KEY}")], ("basic",)),
+        ([("Authorization", basic(KEY))], ("bearer",)),
+        ([("Authorization", KEY)], BOTH),
+        ([("Authorization", f"Token {KEY}")], BOTH),
+        ([("Authorization", f"Digest {KEY}")], BOTH),
+        ([("Authorization", "")], BOTH),
+        ([("Authorization", "Basic not base64!")], BOTH),
+        ([("Authorization", "Basic " + base64.b64encode(b"\xff\xfe:x").decode())], BOTH),
+        ([("Authorization", "Basic é")], BOTH),
+        ([("Authorization", f"Bearer {KEY}"), ("Authorization", f"Bearer {KEY}")], BOTH),
+        ([("Panless-Key", KEY), ("Panless-Key", KEY)], BOTH),
+        ([("Panless-Key", ""), ("Authorization", f"Bearer {KEY}")], BOTH),
+        ([("Proxy-Authorization", f"Bearer {KEY}")], BOTH),
+        ([("X-Api-Key", KEY)], BOTH),
+    ],
+)
+def test_it_is_found_nowhere_else_and_never_guessed(given, slots):
+    assert find_key(headers(*given), slots) == ""
+
+
+def after(given, slots, secret) -> CIMultiDict[str]:
+    found = headers(*given)
+    put_secret(found, slots, secret)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "slots", "expected"),
+    [
+        ([("Authorization", f"Bearer {KEY}")], BOTH, f"Bearer {SECRET}"),
+        ([("Authorization", basic(KEY))], BOTH, basic(SECRET)),
+        ([("authorization", basic(KEY, "password"))], ("basic",), basic(SECRET)),
+        ([("Panless-Key", KEY)], ("bearer",), f"Bearer {SECRET}"),
+        ([("Panless-Key", KEY)], ("basic", "bearer"), basic(SECRET)),
+        ([("Panless-Key", KEY), ("Authorization", basic("dummy"))], BOTH, basic(SECRET)),
+        ([("Panless-Key", KEY), ("Authorization", basic("dummy"))], ("bearer",), f"Bearer {SECRET}"),
+        ([("Panless-Key", KEY), ("Authorization", "Token dummy")], BOTH, f"Bearer {SECRET}"),
+        ([("Panless-Key", KEY), ("Authorization", "a"), ("Authorization", "b")], BOTH, f"Bearer {SECRET}"),
+    ],
+)
+def test_the_gateways_secret_takes_the_place_of_the_key(given, slots, expected):
+    found = after([*given, ("X-A", "1")], slots, SECRET)
+    assert found.getall("Authorization") == [expected]
+    assert "Panless-Key" not in found
+    assert found["X-A"] == "1"
+    assert KEY not in str(found)
+
+
+def test_without_a_secret_the_key_is_taken_out_of_its_slot():
+    assert list(after([("Authorization", f"Bearer {KEY}"), ("X-A", "1")], BOTH, None)) == ["X-A"]
+    assert list(after([("Panless-Key", KEY), ("X-A", "1")], BOTH, None)) == ["X-A"]
+
+
+def test_without_a_secret_the_applications_own_credential_for_the_gateway_stays():
+    found = after([("Panless-Key", KEY), ("Authorization", "Bearer sk_test_own")], BOTH, None)
+    assert found["Authorization"] == "Bearer sk_test_own"
+
+
+@pytest.mark.parametrize("value", [f"Bearer {KEY}", basic(KEY)])
+def test_no_panless_key_reaches_a_gateway_when_it_was_sent_twice(value):
+    found = after([("Panless-Key", KEY), ("Authorization", value)], BOTH, None)
+    assert "Authorization" not in found
