@@ -1,26 +1,51 @@
 """What looks like a PAN where none may be. Pure.
 
-So far it serves request ids and log lines; bodies are searched for revealed values in `rewrite.scrub`.
+So far it serves log lines; bodies are searched for revealed values in `rewrite.scrub`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from vault.kinds import luhn_valid
 
-# 13 to 19 digits with at most one separator between two of them.
-_DIGITS = re.compile(r"(?<![0-9])[0-9](?:[ \-._\u00a0\u2009]?[0-9]){12,18}(?![0-9])", re.ASCII)
+# Digits, also full-width ones and as JSON escapes them, with at most two separators between any two.
+_DIGIT = r"(?:[0-9]|[\uff10-\uff19]|\\uff1[0-9])"
+_SEPARATOR = r"(?:[ \t._:/+=@\-\u00a0\u2007\u2009\u202f]|\\t|\\u00a0|\\u2007|\\u2009|\\u202f)"
+_LONG_NUMBER = re.compile(rf"{_DIGIT}(?:{_SEPARATOR}{{0,2}}{_DIGIT}){{11,}}")
+_ESCAPE = re.compile(r"\\u(?:00a0|2007|2009|202f|ff1(?=[0-9]))")
+_WIDE = {0xFF10 + digit: str(digit) for digit in range(10)}
+MIN_DIGITS, MAX_DIGITS = 12, 19  # ISO/IEC 7812, as the vault takes them
 
 
 def mask(text: str) -> str:
-    """Return the text with every number that could be a PAN (length, Luhn) replaced."""
-    return _DIGITS.sub(_masked, text)
+    """Return the text with every long number replaced that is a PAN, or groups of which are one (length, Luhn)."""
+    return _LONG_NUMBER.sub(_masked, text)
 
 
 def _masked(match: re.Match[str]) -> str:
-    digits = "".join(filter(str.isdigit, match[0]))
-    return "[masked]" if luhn_valid(digits) else match[0]
+    plain = _ESCAPE.sub(lambda found: "" if found[0].endswith("ff1") else " ", match[0]).translate(_WIDE)
+    groups = re.findall("[0-9]+", plain)
+    return "[masked]" if any(map(_could_be_pan, _candidates(groups))) else match[0]
+
+
+def _candidates(groups: list[str]) -> Iterator[str]:
+    """Yield what neighbouring groups of digits are together, and every part of a group that is too long for a PAN."""
+    for first in range(len(groups)):
+        number = ""
+        for group in groups[first:]:
+            number += group
+            if len(number) > MAX_DIGITS:
+                break
+            yield number
+    for group in groups:
+        for start in range(max(0, len(group) - MAX_DIGITS) and len(group) - MIN_DIGITS + 1):
+            yield from (group[start : start + length] for length in range(MIN_DIGITS, MAX_DIGITS + 1))
+
+
+def _could_be_pan(number: str) -> bool:
+    return MIN_DIGITS <= len(number) <= MAX_DIGITS and len(set(number)) > 1 and luhn_valid(number)
 
 
 def looks_like_pan(text: str) -> bool:

@@ -117,9 +117,10 @@ class Outbound:
             headers = end_to_end(answer.raw_headers)
             passed = Answer(answer.status, answer.reason, headers, read_answer(answer, route))
             return await relay(request, exchange, passed)
+        # The gateway has answered, whether or not its answer can be passed on.
+        await self._settle(answer.status, revealed, exchange)
         scrubber = Scrubber([Secret(each.value, str(each.token)) for each in revealed])
         headers, body = await cleaned(answer, scrubber, route, self._limits.answer_bytes)
-        await self._settle(answer.status, revealed, exchange)
         reason = scrubber.clean_text(answer.reason or "")
         return await relay(request, exchange, Answer(answer.status, reason, headers, body))
 

@@ -42,5 +42,6 @@ def _apply_one(route: Any, number: int) -> Any:
     if name not in names():
         raise UnknownPreset(f"outbound.{number}.preset", f"there is no such preset; there are {', '.join(names())}")
     preset = tomllib.loads((folder() / f"{name}.toml").read_text("utf-8"))
-    merged = {key: preset[key] | route[key] for key in preset.keys() & route.keys() if isinstance(route[key], dict)}
+    tables = [key for key, default in preset.items() if isinstance(default, dict) and isinstance(route.get(key), dict)]
+    merged = {key: preset[key] | route[key] for key in tables}
     return preset | route | merged

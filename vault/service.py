@@ -4,12 +4,13 @@ Rules:
 1. Values are checked and sealed before anything is written; a token is returned only after its record, and the event
    that tells of it, are committed.
 2. `reveal` asks for a Permit, and opens nothing before the event is committed.
-3. Whatever is refused is recorded as well, with its code.
+3. A principal, a reveal or a token that is refused is recorded as well, with the code of the refusal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -176,7 +177,7 @@ class Vault:
             bindings = [Binding(row.tenant, t, row.kind) for t, row in zip(tokens, rows, strict=True)]
             opened = [unseal(k, row.sealed, b) for k, row, b in zip(keys, rows, bindings, strict=True)]
         except (TokenRejected, KeyFailure) as error:
-            refusal = _reveal_event(context, permit, tokens, error.code)
+            refusal = _reveal_event(context, permit, tokens, error)
             await self._writer.write(Write(lambda _final: refusal))
             raise
         return [
@@ -225,12 +226,18 @@ def _event(
     )
 
 
-def _reveal_event(context: Context, permit: Permit, tokens: Sequence[Token], code: str | None = None) -> Event:
+def _reveal_event(
+    context: Context, permit: Permit, tokens: Sequence[Token], error: PanlessError | None = None
+) -> Event:
+    """Return the event of a reveal: where it goes is what the permit says."""
+    outcome = Outcome.PERMITTED
+    if error is not None:
+        outcome = Outcome.DENIED if isinstance(error, TokenRejected) else Outcome.FAILED
     return _event(
-        context,
+        replace(context, route=permit.route, destination=permit.destination),
         permit.action,
-        Outcome.PERMITTED if code is None else Outcome.DENIED,
-        code=code,
+        outcome,
+        code=error.code if error else None,
         app=permit.principal.app,
         tenant=permit.principal.tenant,
         tokens=tokens,

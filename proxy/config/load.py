@@ -17,31 +17,48 @@ _LATER = {"webhook": "webhook routes", "forward": "the forward proxy"}
 
 def load(file: Path) -> Config:
     """Read and check a configuration; raises ConfigInvalid, which names file and key and no value."""
-    try:
-        document = tomllib.loads(file.read_text("utf-8"))
-    except OSError:
-        raise ConfigInvalid(file=str(file), key="(file)", problem="it cannot be read") from None
-    except UnicodeDecodeError:
-        raise ConfigInvalid(file=str(file), key="(file)", problem="it is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        place = str(error).rpartition("(")[2].rstrip(")")
-        raise ConfigInvalid(file=str(file), key="(file)", problem=f"it is not TOML, {place}") from None
+    document = _read(file)
+    if isinstance(document, str):
+        raise ConfigInvalid(file=str(file), key="(file)", problem=document)
     return parse(document, file)
 
 
 def parse(document: dict[str, Any], file: Path) -> Config:
     """Check a configuration that was read from `file`; raises ConfigInvalid."""
+    config = _check(document, file)
+    if not isinstance(config, Config):
+        key, problem = config
+        raise ConfigInvalid(file=str(file), key=key, problem=problem)
+    return config
+
+
+# These return what is wrong instead of raising it: an exception that is raised while another one is handled keeps that
+# one, and with it the input.
+
+
+def _read(file: Path) -> dict[str, Any] | str:
     try:
-        merged = presets.apply(document)
-        return Config.model_validate(merged | {"file": file.absolute()})
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError:
+        return "it cannot be read"
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        place = str(error).rpartition("(")[2].rstrip(")")
+        return f"it is not TOML, {place}"
+
+
+def _check(document: dict[str, Any], file: Path) -> Config | tuple[str, str]:
+    if "file" in document:
+        return "file", "Extra inputs are not permitted"
+    try:
+        return Config.model_validate(presets.apply(document) | {"file": file.absolute()})
     except presets.UnknownPreset as error:
-        raise ConfigInvalid(file=str(file), key=error.key, problem=error.problem) from None
+        return error.key, error.problem
     except ValidationError as error:
         # .errors() would carry the input; only the place and the message are taken from it.
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(routes)"
-        problem = first["msg"].removeprefix("Value error, ")
-        for part in first["loc"]:
-            if part in _LATER:
-                problem = f"{_LATER[str(part)]} are not part of this release yet"
-        raise ConfigInvalid(file=str(file), key=key, problem=problem) from None
+    place = [str(part) for part in first["loc"]]
+    later = next((_LATER[part] for part in place if part in _LATER), None)
+    problem = f"{later} are not part of this release yet" if later else first["msg"].removeprefix("Value error, ")
+    return ".".join(place) or "(routes)", problem

@@ -107,7 +107,7 @@ class TimeoutConfig(_Model):
 class RouteConfig(_Model):
     name: Name
     path: RoutePath
-    methods: frozenset[Annotated[str, Field(pattern=r"^[A-Z]+$")]] | None = None
+    methods: Annotated[frozenset[Annotated[str, Field(pattern=r"^[A-Z]+$")]], Field(min_length=1)] | None = None
     upstream: Upstream
     ca: Path | None = None
     client_cert: Path | None = None
@@ -122,10 +122,10 @@ class RouteConfig(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> RouteConfig:
-        selectors = {field.at for field in self.fields}
+        cards = {field.at for field in self.fields if field.kind == "pan"}
         for field in self.fields:
-            if field.of is not None and field.of not in selectors:
-                raise ValueError(f"fields: `of` names {field.of}, which is not the `at` of another field")
+            if field.of is not None and (field.kind != "cvc" or field.of not in cards):
+                raise ValueError(f"fields: `of` is for a cvc and names the `at` of its pan, which {field.of} is not")
         if self.upstream_url.scheme == "http" and not self.plain_http and not is_loopback(self.upstream_url):
             raise ValueError("upstream: plain http is only for loopback; use https or set plain_http = true")
         if (self.client_cert is None) != (self.client_key is None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,26 +29,43 @@ def _check_selector(text: str) -> str:
     return text
 
 
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/?)*", re.ASCII)
+
+
 def _check_path(text: str) -> str:
-    if not text.startswith("/") or "?" in text or "#" in text or "//" in text:
-        raise ValueError("a path begins with / and has no query, fragment or double slash")
+    # Spelled as requests are compared with it: an encoded or a doubled character would never match.
+    if not _PATH.fullmatch(text) or {".", ".."} & set(text.split("/")):
+        raise ValueError("a path begins with / and is made of plain names; no %, //, dot segments, query or fragment")
     return text
 
 
+def _split(text: str) -> SplitResult:
+    """Split a URL; Python's own messages would quote it, and there may be a password in it."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        url = None
+    if url is None:
+        raise ValueError("it is not a URL")
+    return url
+
+
 def _check_upstream(text: str) -> str:
-    url = urlsplit(text)
+    url = _split(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("an upstream is an http:// or https:// URL")
     if url.username or url.password or url.query or url.fragment:
         raise ValueError("an upstream URL has no user, query or fragment")
-    _ = url.port
     return text
 
 
 def _check_database_url(text: str) -> str:
     if text.startswith(("env:", "file:")):
         return check_reference(text)
-    if urlsplit(text).password or "password=" in text:
+    if _split(text).scheme not in ("postgres", "postgresql"):
+        raise ValueError("a database URL begins with postgresql://, or is given as env:NAME or file:PATH")
+    if _split(text).password or "password=" in text:
         raise ValueError("a URL with a password has to be given as env:NAME or file:PATH")
     return text
 

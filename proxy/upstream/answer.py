@@ -17,6 +17,8 @@ from proxy.upstream.client import read_answer
 # Charsets in which a digit is not its ASCII byte.
 _WIDE_CHARSET = re.compile(r"charset\s*=\s*\"?(?:utf-?(?:16|32|7)|ucs|iso-10646|cp037|ibm|ebcdic)", re.IGNORECASE)
 # Numbers that belong to the protocol and are not the gateway's words.
+PARTIAL = 206
+_MAX_MEMBERS = 16  # of a gzip body; each costs a look at the rest
 _PROTOCOL_NUMBERS = {"content-length", "age", "retry-after", "date", "expires", "last-modified"}
 
 
@@ -30,7 +32,7 @@ async def cleaned(
     headers = _clean_headers(end_to_end(answer.raw_headers), scrubber)
     raw = await _read(answer, route, limit)
     content_type = answer.headers.get("Content-Type", "")
-    if _WIDE_CHARSET.search(content_type):
+    if _WIDE_CHARSET.search(content_type) or not _in_one_piece(answer):
         raise AnswerUnreadable(route=route.name)
     plain = _decode(raw, answer.headers.get("Content-Encoding", ""), route, limit)
     clean = scrubber.clean(plain, is_json="json" in content_type.lower())
@@ -42,6 +44,13 @@ async def cleaned(
         headers.popall(name, None)
     headers["Content-Length"] = str(len(clean))
     return headers, clean
+
+
+def _in_one_piece(answer: aiohttp.ClientResponse) -> bool:
+    """Tell whether the body is a whole one, in encodings of which there is no doubt."""
+    encodings = answer.headers.getall("Content-Encoding", [])
+    transfer = answer.headers.getall("Transfer-Encoding", ["chunked"])
+    return len(encodings) <= 1 and [each.lower() for each in transfer] == ["chunked"] and answer.status != PARTIAL
 
 
 def _clean_headers(headers: CIMultiDict[str], scrubber: Scrubber) -> CIMultiDict[str]:
@@ -77,8 +86,10 @@ def _decode(raw: bytes, encoding: str, route: Route, limit: int) -> bytes:
 
 
 def _inflate(raw: bytes, window_bits: int, route: Route, limit: int) -> bytes:
+    if not raw:
+        return raw
     plain = b""
-    while raw:
+    for _ in range(_MAX_MEMBERS):
         inflater = zlib.decompressobj(window_bits)
         try:
             plain += inflater.decompress(raw, limit + 1 - len(plain))
@@ -89,4 +100,6 @@ def _inflate(raw: bytes, window_bits: int, route: Route, limit: int) -> bytes:
         if not inflater.eof:
             raise AnswerUnreadable(route=route.name)
         raw = inflater.unused_data
-    return plain
+        if not raw:
+            return plain
+    raise AnswerUnreadable(route=route.name)

@@ -37,7 +37,7 @@ def test_it_is_seen_wherever_it_stands(text):
     [
         "",
         "4242424242424241",
-        "424242424242",
+        "42424242424",
         "order 12345",
         "2024-07-12T08:00:00.123456Z",
         "req_01h455vb4pex5vsknk084sn02q",
@@ -68,13 +68,12 @@ HIDDEN = [
     f"{PAN} 123",
     f"{grouped(' ')} 12 27",
     f"12 {PAN}",
-    f"0000{PAN}",
+    f"{PAN}{PAN}",
     f"{PAN}-12",
 ]
 
 
 @pytest.mark.parametrize("text", HIDDEN)
-@pytest.mark.xfail(strict=True, reason="only the longest run of digits is tested, not what is inside of it")
 def test_digits_beside_it_do_not_hide_it(text):
     assert looks_like_pan(text)
     assert PAN not in mask(text).replace(" ", "")
@@ -83,13 +82,11 @@ def test_digits_beside_it_do_not_hide_it(text):
 @pytest.mark.parametrize(
     "text", [grouped(":"), grouped("/"), grouped("+"), grouped("="), grouped("  "), grouped("\t"), grouped("\u202f")]
 )
-@pytest.mark.xfail(strict=True, reason="not among the separators; the first four may stand in a request id")
 def test_other_separators_do_not_hide_it(text):
     assert looks_like_pan(text)
 
 
 @pytest.mark.parametrize("pan", ["".join(chr(0xFF10 + int(digit)) for digit in PAN), "500000000009"])
-@pytest.mark.xfail(strict=True, reason="the vault takes full-width digits and 12 of them, the guard does not")
 def test_what_the_vault_takes_for_a_card_number_the_guard_sees(pan):
     from vault.kinds import PAN as KIND
     from vault.sensitive import Sensitive
@@ -98,6 +95,5 @@ def test_what_the_vault_takes_for_a_card_number_the_guard_sees(pan):
     assert looks_like_pan(pan)
 
 
-@pytest.mark.xfail(strict=True, reason="JSON writes NBSP and wide digits as escapes, which `mask` does not know")
 def test_what_json_escapes_is_seen_in_the_finished_line():
     assert looks_like_pan(json.dumps(grouped("\u00a0")))

@@ -307,7 +307,7 @@ async def test_a_tampered_row_does_not_open_and_the_attempt_is_recorded(vault, o
     assert_silent(caught.value, VISA, AMEX)
     assert caught.value.ids == {"token": str(asked)}
     before, last = (await events(owner))[-2:]
-    assert (last["outcome"], last["code"], last["tokens"]) == ("denied", "record_corrupt", [str(asked)])
+    assert (last["outcome"], last["code"], last["tokens"]) == ("failed", "record_corrupt", [str(asked)])
     # The permit to open it was on record before that was tried.
     assert (before["action"], before["outcome"], before["tokens"]) == ("reveal", "permitted", [str(asked)])
 

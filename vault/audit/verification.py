@@ -1,7 +1,7 @@
 """Verification: reads stored events in the order (chain, seq) and names everything that is wrong with them.
 
-It trusts nothing but the hashes: the columns beside a body are compared with it, and what a chain names as before it has
-to be there as it was when the chain began. What it cannot see without signed checkpoints: events cut off the end of a
+It trusts nothing but the hashes: the columns beside a body are compared with it, and what a chain names as before it
+has to be there as it was when the chain began. What it cannot see without signed checkpoints: events cut off the end of a
 chain since the newest chain began, and a history that was computed anew.
 """
 

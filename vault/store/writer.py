@@ -101,17 +101,18 @@ class Writer:
             return [await self._run_alone(write) for write in writes]
 
     async def _run_alone(self, write: Write) -> list[UUID] | BaseException:
-        for _ in range(REPEATS):
-            try:
-                return (await self._commit([write]))[0]
-            except _Conflict as conflict:
-                if conflict.part == "used":
-                    return CvcGone(at="this card")
+        try:
+            for _ in range(REPEATS):
+                try:
+                    return (await self._commit([write]))[0]
+                except _Conflict as conflict:
+                    if conflict.part == "used":
+                        return CvcGone(at="this card")
                 for record in write.records:
                     self._known.pop(record.fingerprint or b"", None)
                 await self._look_up(write)
-            except PanlessError as error:
-                return error
+        except PanlessError as error:
+            return error
         return DatabaseUnavailable()
 
     async def _commit(self, writes: Sequence[Write]) -> list[list[UUID]]:
