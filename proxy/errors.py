@@ -102,6 +102,13 @@ class BodyTimeout(RequestError):
     remedy = "Send the body without long pauses."
 
 
+class ValueGuessed(RequestError):
+    status = 403
+    code = "value_guessed"
+    message = "The request on route {route} holds, beside its tokens, a number that a token may stand for."
+    remedy = "Send card numbers as tokens only, and nothing else that begins and ends like one of them."
+
+
 class ShuttingDown(RequestError):
     status = 503
     code = "shutting_down"

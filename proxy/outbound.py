@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import structlog
 from aiohttp import ClientResponse, web
@@ -12,18 +13,21 @@ from proxy.config import LimitsConfig
 from proxy.edge.body import body_type, continue_if_expected, pass_body, read_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
-from proxy.edge.identity import find_key, put_secret
+from proxy.edge.identity import credential, find_key, put_secret
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer, relay
+from proxy.errors import ValueGuessed
+from proxy.rewrite.guesses import holds_guess, worth_searching
 from proxy.rewrite.plan import Plan, find
 from proxy.rewrite.reference import references
 from proxy.rewrite.scrub import Scrubber, Secret
 from proxy.routes import OutboundRoute, RouteTable
-from proxy.upstream.answer import cleaned
+from proxy.upstream.answer import ask_for_readable, cleaned
 from proxy.upstream.client import UpstreamClient, read_answer
 from vault.errors import Denied, NotAToken, StoreError
 from vault.policy import Action, Denial, Permit, decide
 from vault.requests import Revealed
+from vault.sensitive import Sensitive
 from vault.service import Vault
 
 _REPLACED = ("host", "expect", "content-length")
@@ -31,6 +35,15 @@ _REPLACED = ("host", "expect", "content-length")
 _NOT_DEFINITE = {408, 409, 425, 429}
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """What goes to the gateway: its body, what was revealed in it, and what its answer is searched for."""
+
+    body: bytes | AsyncIterator[bytes] | None
+    revealed: Sequence[Revealed] = ()
+    secrets: Sequence[Secret] = ()
 
 
 class Outbound:
@@ -60,10 +73,11 @@ class Outbound:
         permit = await self._permit(headers, route, exchange)
         put_secret(headers, route.slots, route.secret)
         await continue_if_expected(request)
-        body, revealed = await self._body(request, route, permit, exchange, headers)
-        answer = await self._upstream.send(route, request.method, route.upstream_target(path, query), headers, body)
+        outgoing = await self._outgoing(request, route, permit, exchange, headers)
+        target = route.upstream_target(path, query)
+        answer = await self._upstream.send(route, request.method, target, headers, outgoing.body)
         async with answer:
-            return await self._answer(request, exchange, route, answer, revealed)
+            return await self._answer(request, exchange, route, answer, outgoing)
 
     async def _permit(self, headers: CIMultiDict[str], route: OutboundRoute, exchange: Exchange) -> Permit:
         principal = await self._vault.identify(find_key(headers, route.slots), exchange.context)
@@ -74,27 +88,34 @@ class Outbound:
             raise Denied(route=route.name)
         return decision
 
-    async def _body(
+    async def _outgoing(
         self,
         request: web.BaseRequest,
         route: OutboundRoute,
         permit: Permit,
         exchange: Exchange,
         headers: CIMultiDict[str],
-    ) -> tuple[bytes | AsyncIterator[bytes] | None, Sequence[Revealed]]:
+    ) -> _Outgoing:
         if not request.body_exists:
-            return None, ()
+            return _Outgoing(None)
         if not route.fields:
-            return await pass_body(request, headers), ()
+            return _Outgoing(await pass_body(request, headers))
         kind = body_type(request, route.name)
         raw = await read_body(request, limit=self._limits.body_bytes, seconds=self._limits.body_seconds)
         plan = find(raw, kind, route.fields)
+        if not plan.matches:
+            return _Outgoing(raw)
         revealed = await self._reveal(plan, permit, exchange)
-        return plan.fill([each.value for each in revealed]), revealed
+        secrets = [Secret(each.value, str(each.token)) for each in revealed]
+        others: list[bytes | memoryview] = [*plan.remainder(), *_as_bytes(request.raw_path, *headers.values())]
+        if holds_guess(others, secrets):
+            await self._vault.record_denial(permit.refused(ValueGuessed.code), exchange.context)
+            raise ValueGuessed(route=route.name)
+        ask_for_readable(headers)
+        body = plan.fill([each.value for each in revealed])
+        return _Outgoing(body, revealed, [*worth_searching(others, secrets), *_own(route)])
 
     async def _reveal(self, plan: Plan, permit: Permit, exchange: Exchange) -> Sequence[Revealed]:
-        if not plan.matches:
-            return ()
         try:
             wanted = references(plan)
         except NotAToken as error:
@@ -111,15 +132,15 @@ class Outbound:
         exchange: Exchange,
         route: OutboundRoute,
         answer: ClientResponse,
-        revealed: Sequence[Revealed],
+        outgoing: _Outgoing,
     ) -> web.StreamResponse:
-        if not revealed:
+        if not outgoing.revealed:
             headers = end_to_end(answer.raw_headers)
             passed = Answer(answer.status, answer.reason, headers, read_answer(answer, route))
             return await relay(request, exchange, passed)
         # The gateway has answered, whether or not its answer can be passed on.
-        await self._settle(answer.status, revealed, exchange)
-        scrubber = Scrubber([Secret(each.value, str(each.token)) for each in revealed])
+        await self._settle(answer.status, outgoing.revealed, exchange)
+        scrubber = Scrubber(outgoing.secrets)
         headers, body = await cleaned(answer, scrubber, route, self._limits.answer_bytes)
         reason = scrubber.clean_text(answer.reason or "")
         return await relay(request, exchange, Answer(answer.status, reason, headers, body))
@@ -132,3 +153,15 @@ class Outbound:
         except StoreError as error:
             # The gateway has answered and the application must learn it. The lease ends with its time.
             log.warning("lease_not_ended", code=error.code, request_id=exchange.request_id)
+
+
+def _as_bytes(*texts: str) -> list[bytes]:
+    return [text.encode("utf-8", "surrogateescape") for text in texts]
+
+
+def _own(route: OutboundRoute) -> list[Secret]:
+    """Return the gateway's secret as it stands in a request: a gateway that quotes it must not tell the application."""
+    if route.secret is None:
+        return []
+    basic = credential("basic", route.secret).partition(" ")[2]
+    return [Secret(Sensitive(text), "[credential]") for text in (route.secret, basic)]

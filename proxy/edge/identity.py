@@ -36,12 +36,11 @@ def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | No
     """
     scheme, _ = _authorization(headers)
     headers.popall(KEY_HEADER, None)
+    if secret is not None:
+        # Put in its place, so that the order of the headers stays.
+        headers[_AUTHORIZATION] = credential(scheme if scheme in slots else slots[0], secret)
     for name in {name for name, value in headers.items() if holds_key(value)}:
         headers.popall(name, None)
-    if secret is None:
-        return
-    slot = scheme if scheme in slots else slots[0]
-    headers[_AUTHORIZATION] = credential(slot, secret)
 
 
 def holds_key(value: str) -> bool:

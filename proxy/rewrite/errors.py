@@ -29,6 +29,22 @@ class BodyTooComplex(BodyRejected):
     remedy = "Send a body with fewer levels."
 
 
+class TooManyFields(BodyRejected):
+    """Takes `limit`."""
+
+    code = "too_many_fields"
+    message = "The body has more than {limit} fields that must be looked at."
+    remedy = "Send fewer fields. Operators: selectors with '..' or '*' make more fields count than names do."
+
+
+class TooManyValues(BodyRejected):
+    """Takes `limit`."""
+
+    code = "too_many_values"
+    message = "The body has more than {limit} protected values."
+    remedy = "Send them in several requests."
+
+
 class BodyAmbiguous(BodyRejected):
     """Takes `offset`."""
 

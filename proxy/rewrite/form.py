@@ -20,7 +20,8 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from proxy.rewrite.errors import BodyAmbiguous, BodyTooComplex, BodyUnreadable, DuplicateKey, ValueNotText
-from proxy.rewrite.selectors import MAX_DEPTH, Path, Place, State
+from proxy.rewrite.places import MAX_DEPTH, Path, Place, add_place
+from proxy.rewrite.selectors import State
 from vault.sensitive import Sensitive
 
 _pairs = re.compile(rb"[^&]+").finditer
@@ -156,7 +157,7 @@ class _Tree:
         if b";" in assigned:  # a separator to some: they would see less of the value
             raise BodyAmbiguous(offset=offset)
         value = Sensitive(_decode(assigned[1:], offset + 1))
-        self.places.append(Place(state.accepts, path, offset + 1, offset + len(assigned), value, encode))
+        add_place(self.places, Place(state.accepts, path, offset + 1, offset + len(assigned), value, encode))
 
     def _refuse_hidden(self, pair: bytes, raw_key: bytes, raw_value: bytes, offset: int) -> None:
         """Refuse a pair in which another parser finds a selected key: after `;`, or ending at `]=` (qs)."""

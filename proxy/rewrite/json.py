@@ -22,7 +22,8 @@ from json import JSONDecodeError, JSONDecoder, dumps, loads
 from typing import NoReturn
 
 from proxy.rewrite.errors import BodyTooComplex, BodyUnreadable, DuplicateKey, NumberNotString, ValueNotText
-from proxy.rewrite.selectors import MAX_DEPTH, Path, Place, State
+from proxy.rewrite.places import MAX_DEPTH, Path, Place, add_place
+from proxy.rewrite.selectors import State
 from vault.sensitive import Sensitive
 
 _BOM = b"\xef\xbb\xbf"
@@ -237,7 +238,7 @@ class _Walk:
             value, end = self._string(at)
             if has_lone_surrogate(value):
                 raise BodyUnreadable(offset=at)
-            self.places.append(Place(state.accepts, path, at, end, Sensitive(value), encode))
+            add_place(self.places, Place(state.accepts, path, at, end, Sensitive(value), encode))
             return end
         end = self._skip(at)
         if first == "n":

@@ -19,7 +19,8 @@ from enum import Enum
 
 from proxy.rewrite import form, json
 from proxy.rewrite.errors import BodyAmbiguous, SelectorsConflict, ValueNotText
-from proxy.rewrite.selectors import Path, Place, Selector, State, automaton
+from proxy.rewrite.places import Path, Place
+from proxy.rewrite.selectors import Selector, State, automaton
 from vault.exposure import expose
 from vault.sensitive import Sensitive
 

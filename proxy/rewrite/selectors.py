@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, final
 
@@ -22,31 +22,10 @@ from jsonpath.segments import JSONPathRecursiveDescentSegment, JSONPathSegment
 from jsonpath.selectors import IndexSelector, NameSelector, WildcardSelector
 
 from proxy.rewrite.errors import SelectorInvalid
-from vault.sensitive import Sensitive
-
-Path = tuple[str | int, ...]
-"""Where a value stands in the uniform tree: names and, in arrays, indexes, from the root."""
-
-MAX_DEPTH = 128
-"""Levels of nesting, in any type of body, beyond which it is refused."""
+from proxy.rewrite.places import MAX_DEPTH
 
 _MAX_STATES = 1024
 _JSONPATH = JSONPathEnvironment(strict=True)
-
-
-class Place(NamedTuple):
-    """A selected value as a scanner reports it.
-
-    `selectors` are numbers into the Automaton's selectors; `start` and `end` are the bytes that
-    `encode(text)` replaces. Each place brings its own encoding, because one body can mix several.
-    """
-
-    selectors: tuple[int, ...]
-    path: Path
-    start: int
-    end: int
-    value: Sensitive
-    encode: Callable[[str], bytes]
 
 
 class _Segment(NamedTuple):
@@ -132,8 +111,8 @@ class State:
     """
 
     __slots__ = (
-        "_automaton", "_open", "_positions", "accepts", "enterable", "indexes", "names", "other_index",
-        "other_name",
+        "_any_index", "_automaton", "_either", "_open", "_positions", "accepts", "enterable", "indexes", "names",
+        "other_index", "other_name",
     )  # fmt: skip
 
     def __init__(self, automaton: Automaton, positions: _Positions) -> None:
@@ -147,6 +126,8 @@ class State:
         self.indexes: dict[int, State | None] = {}
         self.other_name: State | None = None
         self.other_index: State | None = None
+        self._either: dict[str, State | None] = {}
+        self._any_index: State | None = None
 
     @property
     def selector(self) -> str:
@@ -163,6 +144,7 @@ class State:
                     self.names[key] = step(self._positions, (key,))
                 else:
                     self.indexes[key] = step(self._positions, (key,))
+            self._any_index = step(self._positions, tuple(self.indexes))
             self._open = True
         return self
 
@@ -171,11 +153,16 @@ class State:
         return self.names.get(name, self.other_name)
 
     def by_name_or_index(self, name: str, index: int) -> State | None:
-        """The next state for a key that may be a name or an index, as `[0]` in a form."""
+        """The next state for a key that may be a name or an index, as `[0]` in a form.
+
+        `name` is how RFC 9535 writes `index`: there are no more of them to remember than the configuration has.
+        """
         self.open()
-        if name in self.names or index in self.indexes:
-            return self._automaton.step(self._positions, (name, index))
-        return self.other_name
+        if name not in self.names and index not in self.indexes:
+            return self.other_name
+        if name not in self._either:
+            self._either[name] = self._automaton.step(self._positions, (name, index))
+        return self._either[name]
 
     def chooses_index(self) -> bool:
         """Whether it matters here which element a value is in."""
@@ -184,7 +171,7 @@ class State:
 
     def by_any_index(self) -> State | None:
         """The next state for an element whose index is not known: whatever some index would reach."""
-        return self._automaton.step(self._positions, tuple(self.open().indexes))
+        return self.open()._any_index
 
 
 @final

@@ -17,9 +17,22 @@ from proxy.upstream.client import read_answer
 # Charsets in which a digit is not its ASCII byte.
 _WIDE_CHARSET = re.compile(r"charset\s*=\s*\"?(?:utf-?(?:16|32|7)|ucs|iso-10646|cp037|ibm|ebcdic)", re.IGNORECASE)
 # Numbers that belong to the protocol and are not the gateway's words.
+_READABLE = {"", "identity", "gzip", "x-gzip", "deflate"}
 PARTIAL = 206
 _MAX_MEMBERS = 16  # of a gzip body; each costs a look at the rest
 _PROTOCOL_NUMBERS = {"content-length", "age", "retry-after", "date", "expires", "last-modified"}
+
+
+def ask_for_readable(headers: CIMultiDict[str]) -> None:
+    """Ask the gateway for a whole answer in an encoding that can be undone; most SDKs ask for nothing else."""
+    for name in ("Range", "If-Range"):
+        headers.popall(name, None)
+    wanted = {
+        each.partition(";")[0].strip().lower() for each in ",".join(headers.getall("Accept-Encoding", [])).split(",")
+    }
+    if not wanted <= _READABLE:
+        headers.popall("Accept-Encoding")
+        headers["Accept-Encoding"] = "gzip, deflate"
 
 
 async def cleaned(

@@ -150,3 +150,26 @@ async def test_expect_100_continue_is_answered(world):
     writer.write(b"{}")
     assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200")
     writer.close()
+
+
+async def test_protected_path_in_another_spelling_reaches_nobody(world):
+    """The route `/upload/` has no fields; a path that an application may read as `/checkout` must not slip past it."""
+    from yarl import URL
+
+    for path in ("/%63heckout", "/checkout#x", "//checkout", "/Checkout", "/checkout/"):
+        request = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+        host, port = URL(world.inbound).host, URL(world.inbound).port
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(request.encode())
+        status = (await asyncio.wait_for(reader.readline(), 5)).split()[1]
+        assert status in (b"400", b"404"), path
+        writer.close()
+    assert world.app.received == []
+
+
+async def test_panless_keys_and_connection_headers_do_not_reach_the_app(world):
+    headers = {"Panless-Key": world.key, "Connection": "close, content-type"}
+    async with world.client.post(f"{world.inbound}/checkout", json={}, headers=headers):
+        pass
+    assert world.app.last.header("Panless-Key") is None
+    assert world.app.last.header("Content-Type") == "application/json"

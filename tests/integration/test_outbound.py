@@ -266,3 +266,120 @@ async def test_only_outbound_reveals(world):
     assert PAN.encode() not in world.app.last.body
     async with world.client.post(f"{world.inbound}/checkout", json={"card": card}) as answer:
         assert answer.headers["Panless-Error"] == "pan_invalid"
+
+
+def _luhn_completions(first: str, last: str, count: int) -> list[str]:
+    """Numbers of 16 digits with these ends that pass Luhn: what somebody would try who knows the ends of a card."""
+    from vault.kinds import luhn_valid
+
+    numbers = (f"{first}{middle:06}{last}" for middle in range(424242 - 5 * count, 10**6))
+    return [number for number, _ in zip(filter(luhn_valid, numbers), range(count), strict=False)]
+
+
+@pytest.mark.parametrize("holds_it", [True, False])
+async def test_app_cannot_find_out_a_card_by_sending_guesses_beside_its_token(world, holds_it):
+    """Were guesses echoed, the one that is taken out of the answer would be the card (promise 3)."""
+    card = await world.tokens(PAN)
+    guesses = [each for each in _luhn_completions("424242", "4242", 200) if holds_it or each != PAN]
+    assert (PAN in guesses) is holds_it
+    body = {"card": card, "metadata": {"guesses": guesses}}
+    world.gateway.answer = lambda received: Answer(200, received.body)
+    async with world.client.post(
+        f"{world.outbound}/gateway/x", json=body, headers={"Panless-Key": world.key}
+    ) as answer:
+        assert (answer.status, answer.headers["Panless-Error"]) == (403, "value_guessed")
+    assert world.gateway.received == []
+    assert (await world.panless.events("--outcome", "denied"))[-1]["code"] == "value_guessed"
+
+
+@pytest.mark.parametrize("where", ["header", "query", "grouped", "escaped"])
+async def test_guess_is_noticed_wherever_it_stands(world, where):
+    card = await world.tokens(PAN)
+    text = {"grouped": "4242 4242 4242 4242", "escaped": "%34242424242424242"}.get(where, PAN)
+    headers = {"Panless-Key": world.key} | ({"X-Note": text} if where == "header" else {})
+    url = f"{world.outbound}/gateway/x" + (f"?n={PAN}" if where == "query" else "")
+    async with world.client.post(url, json={"card": card, "note": text}, headers=headers) as answer:
+        assert answer.headers["Panless-Error"] == "value_guessed"
+    assert world.gateway.received == []
+
+
+async def test_app_cannot_find_out_a_code_by_sending_all_of_them(world):
+    card = await world.tokens(PAN, "917")
+    body = {"card": card, "metadata": [f"{code:03}" for code in range(1000)]}
+    world.gateway.answer = lambda received: Answer(200, json.dumps(json.loads(received.body)["metadata"]).encode())
+    async with world.client.post(
+        f"{world.outbound}/gateway/x", json=body, headers={"Panless-Key": world.key}
+    ) as answer:
+        assert await answer.json() == body["metadata"]
+
+
+async def test_ordinary_numbers_beside_a_token_are_no_guesses(world):
+    card = await world.tokens(PAN, "917")
+    body = {"card": card, "order": "4242429999999999", "phone": "+49 170 4242 4242", "last4": "4242", "bin": "424242"}
+    async with world.client.post(
+        f"{world.outbound}/gateway/x", json=body, headers={"Panless-Key": world.key}
+    ) as answer:
+        assert answer.status == 200
+
+
+async def test_gateways_secret_is_taken_out_of_an_answer_that_quotes_it(world):
+    card = await world.tokens(PAN)
+    world.gateway.answer = Answer(401, f'{{"error": "invalid key {GATEWAY_SECRET}"}}'.encode())
+    async with world.charge(card) as answer:
+        assert await answer.json() == {"error": "invalid key [credential]"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(200, b"x", [("Content-Encoding", "br")]), Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")],
+)
+async def test_code_is_gone_after_an_answer_that_is_withheld(world, answer):
+    number = "3566002020360505" if answer.raw is None else "6200000000000005"
+    card = await world.tokens(number, "123")
+    world.gateway.answer = answer
+    async with world.charge(card) as got:
+        assert got.status == 502
+    async with world.charge(card) as got:
+        assert got.headers["Panless-Error"] == "cvc_gone"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Content-Encoding", "identity"), ("Content-Encoding", "gzip")],
+        [("Content-Encoding", "gzip, gzip")],
+        [("Transfer-Encoding", "gzip, chunked")],
+    ],
+)
+async def test_answer_whose_encoding_is_in_doubt_is_withheld(world, headers):
+    card = await world.tokens(PAN)
+    packed = gzip.compress(PAN.encode())
+    if "Transfer-Encoding" in dict(headers):
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+        world.gateway.answer = Answer(raw=head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(packed), packed))
+    else:
+        world.gateway.answer = Answer(200, packed, headers)
+    async with world.charge(card) as answer:
+        assert answer.status == 502
+
+
+async def test_gateway_is_asked_for_what_can_be_searched(world):
+    card = await world.tokens(PAN)
+    wanted = {"Accept-Encoding": "br, gzip;q=0.5", "Range": "bytes=0-5"}
+    async with world.charge(card, headers=wanted) as answer:
+        assert answer.status == 200
+    assert world.gateway.last.header("Accept-Encoding") == "gzip, deflate"
+    assert world.gateway.last.header("Range") is None
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+async def test_methods_that_echo_or_tunnel_are_refused(world, method):
+    import asyncio
+
+    host, port = world.outbound.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"{method} /gateway/x HTTP/1.1\r\nHost: x\r\nPanless-Key: {world.key}\r\n\r\n".encode())
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+    assert head.split()[1] in (b"400", b"405")
+    writer.close()
+    assert world.gateway.received == []
