@@ -88,8 +88,9 @@ def _utc(time: datetime | None) -> datetime | None:
 def verify(config_file: Path, as_json: bool) -> None:
     """Check every event and every chain; exit with 1 and say what is wrong where, if anything is.
 
-    Events changed, removed, inserted, moved or reordered are found. Events cut off the end of the newest chain are not
-    yet: that takes signed checkpoints kept outside the database.
+    Events changed, removed, moved or reordered are found. Not found yet, because that takes signed checkpoints kept
+    outside the database: events cut off the end since Panless was last started (or a command changed something), chains
+    inserted by somebody who may write to the log, and a whole history computed anew.
     """
     report = run(_verify(config_file, quiet=as_json))
     if as_json:

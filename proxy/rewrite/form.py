@@ -9,31 +9,35 @@ Rules:
    needs an object, or the reverse.
 4. Receivers read odd keys differently (unbalanced brackets, dots, spaces, NUL, `;` between pairs). The
    plain reading counts; where it selects nothing, but another reading would, the body is refused.
-5. All keys and all selected values must be percent-encoded UTF-8. Other values are not looked at.
-6. Work is linear in the body. No error and no error's context holds a piece of the body.
+5. A body that begins as JSON is refused: some receivers read it as that, whatever its content type.
+6. All keys and all selected values must be percent-encoded UTF-8. Other values are not looked at.
+7. Work is linear in the body; pairs, and levels below selected names, are limited (MAX_FIELDS). No error and no error's context holds a piece of the body.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from urllib.parse import quote_plus, unquote_to_bytes
+from collections.abc import Sequence
+from urllib.parse import quote_plus
 
-from proxy.rewrite.errors import BodyAmbiguous, BodyTooComplex, BodyUnreadable, DuplicateKey, ValueNotText
+from proxy.rewrite import form_keys as keys
+from proxy.rewrite.errors import (
+    BodyAmbiguous,
+    BodyTooComplex,
+    BodyUnreadable,
+    DuplicateKey,
+    TooManyFields,
+    ValueNotText,
+)
 from proxy.rewrite.places import MAX_DEPTH, Path, Place, add_place
 from proxy.rewrite.selectors import State
 from vault.sensitive import Sensitive
 
 _pairs = re.compile(rb"[^&]+").finditer
-_bad_escape = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
 _simple = re.compile(rb"[A-Za-z0-9_-]++(?:\[[A-Za-z0-9_-]*+\])*").fullmatch
 _append_key = re.compile(rb"(?:\[|%5[Bb])(?:\s|\+|%20|%0[9AaDd])*(?:\]|%5[Dd])").search
 _nested = re.compile(r"[^\[\]]++(?:\[[^\[\]]*+\])*")
-_part = re.compile(r"\[\s*\]|[^\[\]]+").findall
-_odd = re.compile(r"[.\s\0\ufeff]").search
 _index = re.compile(r"0|[1-9][0-9]{0,8}").fullmatch
-_TO_UNDERSCORE = {ord("."): "_", ord(" "): "_"}
-_APPEND = ""
 
 
 def encode(text: str) -> bytes:
@@ -44,8 +48,12 @@ def encode(text: str) -> bytes:
 def scan(body: bytes, start: State) -> list[Place]:
     """Return the selected values of a form, in body order. Offsets are bytes; spans start after the `=`.
 
-    Raises BodyUnreadable, BodyTooComplex, BodyAmbiguous, DuplicateKey, ValueNotText.
+    Raises BodyUnreadable, BodyTooComplex, TooManyFields, TooManyValues, BodyAmbiguous, DuplicateKey, ValueNotText.
     """
+    if body.count(b"&") + body.count(b";") > MAX_FIELDS:  # `;` separates, to some
+        raise TooManyFields(limit=MAX_FIELDS)
+    if _json_key(body) or _json_key(keys.decode_anyhow(body[:_FIRST_KEY].partition(b"=")[0]).encode()):
+        raise BodyUnreadable(offset=0)
     tree = _Tree(start, appends=_append_key(body) is not None, semicolons=b";" in body)
     for found in _pairs(body):
         tree.add(found[0], found.start())
@@ -65,7 +73,7 @@ class _Element:
         """The index of the element that a key with `rest` after the `[]` goes to."""
         if not rest:
             self.index, self.keys = self.index + 1, None
-        elif self.keys is None or (rest in self.keys and _APPEND not in rest):
+        elif self.keys is None or (rest in self.keys and keys.APPEND not in rest):
             self.index, self.keys = self.index + 1, {rest}
         else:
             self.keys.add(rest)
@@ -91,7 +99,7 @@ class _Tree:
             key = raw_key.decode()
             simple = plain = True
         else:
-            key = _decode(raw_key, offset)
+            key = keys.decode(raw_key, offset)
             simple, plain = False, _nested.fullmatch(key) is not None
         if "[" in key and key.count("[") > MAX_DEPTH:
             raise BodyTooComplex(limit=MAX_DEPTH)
@@ -113,7 +121,7 @@ class _Tree:
         path: Path = (name,)
         if state is None or len(name) == len(key):
             return state, path
-        parts = _parts(key)
+        parts = keys.parts(key)
         for at, part in enumerate(parts[1:], 2):
             if state.accepts:
                 raise ValueNotText(selector=state.selector, offset=offset)
@@ -128,7 +136,7 @@ class _Tree:
     def _numbered(self, state: State, path: Path, parts: tuple[str, ...], offset: int) -> str:
         """Return the first of `parts`, which are below `path`; for `[]`, the index that it means."""
         part, *rest = parts
-        if part != _APPEND:
+        if part != keys.APPEND:
             if self.elements.setdefault(path, None) is not None:
                 raise BodyAmbiguous(offset=offset)  # `[0]` after `[]`: receivers count differently
             return part
@@ -156,7 +164,7 @@ class _Tree:
             raise ValueNotText(selector=state.selector, offset=offset)
         if b";" in assigned:  # a separator to some: they would see less of the value
             raise BodyAmbiguous(offset=offset)
-        value = Sensitive(_decode(assigned[1:], offset + 1))
+        value = Sensitive(keys.decode(assigned[1:], offset + 1))
         add_place(self.places, Place(state.accepts, path, offset + 1, offset + len(assigned), value, encode))
 
     def _refuse_hidden(self, pair: bytes, raw_key: bytes, raw_value: bytes, offset: int) -> None:
@@ -166,63 +174,25 @@ class _Tree:
         if closed:
             hidden.append(raw_key + b"=" + head + b"]")
         for raw in hidden:
-            key = unquote_to_bytes(raw.replace(b"+", b" ")).decode(errors="replace")
-            if self._selects(_parts(key)) or self._other_selects(key, plain=False):
+            key = keys.decode_anyhow(raw)
+            if self._selects(keys.parts(key)) or self._other_selects(key, plain=False):
                 raise BodyAmbiguous(offset=offset)
 
     def _other_selects(self, key: str, *, plain: bool) -> bool:
         """Whether a parser that reads `key` in another way would reach a selected place."""
-        if plain and not _odd(key):
+        if plain and not keys.is_odd(key):
             return False
-        return any(self._selects(parts) for parts in _other_readings(key))
+        return any(self._selects(parts) for parts in keys.other_readings(key))
 
     def _selects(self, parts: Sequence[str]) -> bool:
         state: State | None = self.start
         for at, part in enumerate(parts):
             if state is None or state.accepts:
                 break
-            if part == _APPEND:
+            if part == keys.APPEND:
                 state = state.by_any_index()
             elif at and _index(part):
                 state = state.by_name_or_index(part, int(part))
             else:
                 state = state.by_name(part)
         return state is not None and bool(state.accepts)
-
-
-def _decode(raw: bytes, offset: int) -> str:
-    """Percent-decode; `offset` is where `raw` stands in the body."""
-    if b"%" in raw:
-        bad = _bad_escape(raw)
-        if bad:
-            raise BodyUnreadable(offset=offset + bad.start())
-        raw = unquote_to_bytes(raw.replace(b"+", b" "))
-    elif b"+" in raw:
-        raw = raw.replace(b"+", b" ")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        pass
-    raise BodyUnreadable(offset=offset)
-
-
-def _parts(key: str) -> tuple[str, ...]:
-    """Split at brackets, balanced or not; `[]` is an empty part."""
-    return tuple([_APPEND if part[0] == "[" else part for part in _part(key)])
-
-
-def _other_readings(key: str) -> Iterator[tuple[str, ...]]:
-    """How other parsers split a key that is not plain.
-
-    PHP and qs drop what follows the last bracket; that needs no line here, as a place on the way counts.
-    """
-    key = key.partition("\0")[0].strip(" \t\r\n\ufeff")  # C strings end at NUL; PHP skips leading spaces
-    parts = _parts(key.lstrip("[]"))  # Rack, qs: a leading bracket is dropped
-    yield parts
-    yield tuple([part for part in parts if part != _APPEND])  # Rack: any other run of brackets separates
-    yield _parts(key.lstrip("[]").replace(".", "["))  # ASP.NET, Spring: dots nest
-    head, bracket, rest = key.partition("[")
-    if bracket and "]" not in rest:
-        head, rest = f"{head}_{rest}", ""  # PHP: an unclosed bracket is an underscore
-    head = head.translate(_TO_UNDERSCORE)  # PHP: and so are dots and spaces
-    yield _parts(f"{head}[{rest}" if rest else head)

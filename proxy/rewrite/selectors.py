@@ -148,6 +148,13 @@ class State:
             self._open = True
         return self
 
+    def leads_into(self, *, is_object: bool) -> bool:
+        """Whether something in an object, or in an array, that stands here can be selected."""
+        self.open()
+        if is_object:
+            return bool(self.names) or self.other_name is not None
+        return bool(self.indexes) or self.other_index is not None
+
     def by_name(self, name: str) -> State | None:
         self.open()
         return self.names.get(name, self.other_name)

@@ -84,7 +84,7 @@ class DataDirectory:
                 path.mkdir(mode=0o700, parents=True)
                 path.chmod(0o711 if server.uid != panless.uid else 0o700)
             found = path.stat()
-            if panless.uid not in (0, found.st_uid):
+            if panless.uid != found.st_uid:
                 raise refused("prepare its data directory", "it belongs to another user", log)
             if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise refused("prepare its data directory", "other users may write to it (chmod go-w)", log)
