@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import proxy.cli.main  # imports every module that defines errors  # noqa: F401
+import proxy.cli.main  # imports every module that defines errors
 from proxy.edge.problem import status_of
 from vault.errors import PanlessError
 
@@ -28,8 +28,8 @@ def _codes() -> dict[str, type[PanlessError]]:
 
 def test_every_error_code_is_documented_with_its_status():
     text = (ROOT / "docs" / "errors.md").read_text()
-    documented = dict(re.findall(r"^\| (?:(\d+) \| )?`(\w+)`", text, re.M)) and {
-        code: status for status, code in re.findall(r"^\| (?:(\d+) \| )?`(\w+)`", text, re.M)
+    documented = dict(re.findall(r"^\| (?:(\d+) \| )?`(\w+)`", text, re.MULTILINE)) and {
+        code: status for status, code in re.findall(r"^\| (?:(\d+) \| )?`(\w+)`", text, re.MULTILINE)
     }
     codes = _codes()
     assert set(documented) == set(codes)
@@ -60,7 +60,7 @@ def test_links_and_named_tests_lead_somewhere(document):
 
 def test_every_promise_has_tests_or_says_that_it_is_not_kept():
     text = (ROOT / "docs" / "threat-model.md").read_text()
-    rows = re.findall(r"^\| (\d+)\. ([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|", text, re.M)
+    rows = re.findall(r"^\| (\d+)\. ([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|", text, re.MULTILINE)
     assert [int(row[0]) for row in rows] == list(range(1, 13))
     for number, _promise, _how, tests, missing in rows:
         assert "tests/" in tests or missing.strip(), number
@@ -69,7 +69,7 @@ def test_every_promise_has_tests_or_says_that_it_is_not_kept():
 def test_readme_commands_exist():
     makefile = (ROOT / "Makefile").read_text()
     text = (ROOT / "README.md").read_text()
-    for target in re.findall(r"^make (\w+)", text, re.M):
-        assert re.search(rf"^{target}:", makefile, re.M), target
+    for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for command in re.findall(r"panless (app add|audit list|audit verify|check|serve)\b", text):
         assert command.split()[0] in proxy.cli.main.cli.commands

@@ -7,12 +7,12 @@ would make of one, so that a body can be refused in which one of them would find
 from __future__ import annotations
 
 import re
+from binascii import a2b_qp
 from collections.abc import Iterator
-from urllib.parse import unquote_to_bytes
 
 from proxy.rewrite.errors import BodyUnreadable
 
-_bad_escape = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
+_bad_escape = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _part = re.compile(r"\[\s*\]|[^\[\]]+").findall
 _odd = re.compile(r"[.\s\0\ufeff]").search
 _TO_UNDERSCORE = {ord("."): "_", ord(" "): "_"}
@@ -24,14 +24,11 @@ APPEND = ""
 def decode(raw: bytes, offset: int) -> str:
     """Percent-decode; `offset` is where `raw` stands in the body. Raises BodyUnreadable."""
     if b"%" in raw:
-        bad = _bad_escape(raw)
+        bad = _bad_escape.search(raw)
         if bad:
             raise BodyUnreadable(offset=offset + bad.start())
-        raw = unquote_to_bytes(raw.replace(b"+", b" "))
-    elif b"+" in raw:
-        raw = raw.replace(b"+", b" ")
     try:
-        return raw.decode()
+        return _unquote(raw).decode()
     except UnicodeDecodeError:
         pass
     raise BodyUnreadable(offset=offset)
@@ -39,7 +36,13 @@ def decode(raw: bytes, offset: int) -> str:
 
 def decode_anyhow(raw: bytes) -> str:
     """Percent-decode what may be no key at all."""
-    return unquote_to_bytes(raw.replace(b"+", b" ")).decode(errors="replace")
+    return _unquote(_bad_escape.sub(b"%25", raw)).decode(errors="replace")
+
+
+def _unquote(raw: bytes) -> bytes:
+    """Undo well-formed percent-encoding, as quoted-printable: urllib's way takes a hundred times the memory."""
+    raw = raw.replace(b"+", b" ")
+    return a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"=")) if b"%" in raw else raw
 
 
 def parts(key: str) -> tuple[str, ...]:

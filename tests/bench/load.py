@@ -1,4 +1,4 @@
-"""The load generator: a number of keep-alive connections, each sending its next request when the last one is answered."""
+"""The load generator: keep-alive connections, each sending its next request when the last one is answered."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def main(upstream: str) -> None:
             return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
 
     async def announce(application: web.Application) -> None:
-        print("ready inbound=http://127.0.0.1:%d" % application["port"], flush=True)
+        print(f"ready inbound=http://127.0.0.1:{application['port']}", flush=True)
 
     import socket
 

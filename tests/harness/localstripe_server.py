@@ -16,7 +16,7 @@ from localstripe.server import app
 def main() -> None:
     Store.dump_to_disk = lambda _store: None
     listener = socket.create_server(("127.0.0.1", 0))
-    print("ready", listener.getsockname()[1], flush=True)  # noqa: T201  # connections wait in its queue from here on
+    print("ready", listener.getsockname()[1], flush=True)  # connections wait in its queue from here on
     web.run_app(app, sock=listener, print=None, access_log=None)
 
 

@@ -31,7 +31,8 @@ async def test_concurrent_requests_share_commits(world):
 
     async def figures():
         _, text = await _get(world, "/metrics")
-        return [float(re.search(rf"^panless_writer_{name} (\S+)", text, re.M)[1]) for name in ("batches", "writes")]
+        names = ("panless_writer_batches", "panless_writer_writes")
+        return [float(re.search(rf"^{name} (\S+)", text, re.MULTILINE)[1]) for name in names]
 
     before = await figures()
     await asyncio.gather(*(world.tokens("6200000000000047") for _ in range(200)))

@@ -56,7 +56,7 @@ async def test_example_configuration_is_right(tmp_path):
     example = Path(__file__).parents[2] / "config" / "panless.example.toml"
     config = tmp_path / "panless.toml"
     config.write_text(example.read_text())
-    names = re.findall(r"env:([A-Z_]+)", re.sub(r"^\s*#.*$", "", example.read_text(), flags=re.M))
+    names = re.findall(r"env:([A-Z_]+)", re.sub(r"^\s*#.*$", "", example.read_text(), flags=re.MULTILINE))
     done = await panless("check", "-c", config, env=dict.fromkeys(names, "x"))
     assert done.code == 0, done.err
 

@@ -1,8 +1,8 @@
 """Verification: reads stored events in the order (chain, seq) and names everything that is wrong with them.
 
 It trusts nothing but the hashes: the columns beside a body are compared with it, and what a chain names as before it
-has to be there as it was when the chain began. What it cannot see without signed checkpoints: events cut off the end of a
-chain since the newest chain began, and a history that was computed anew.
+has to be there as it was when the chain began. What it cannot see without signed checkpoints: events cut off since the
+newest chain began, chains that a writer added, and a history that was computed anew.
 """
 
 from __future__ import annotations

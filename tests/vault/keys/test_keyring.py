@@ -98,7 +98,7 @@ async def test_a_caller_that_goes_away_leaves_the_others_their_key(open_keyring,
     keyring = await open_keyring()
     tasks = [asyncio.create_task(keyring.sealing_key("default")) for _ in range(3)]
     async with asyncio.timeout(5):
-        while not provider.unwrapped:  # noqa: ASYNC110  # until the first one is at it
+        while not provider.unwrapped:  # until the first one is at it
             await asyncio.sleep(0.001)
     tasks[0].cancel()
     first, *others = await asyncio.gather(*tasks, return_exceptions=True)

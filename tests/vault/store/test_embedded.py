@@ -1,6 +1,6 @@
 """The embedded PostgreSQL: real servers, real processes, real kills."""
 
-# ruff: noqa: ASYNC220, ASYNC221, ASYNC240, PLW1510, S608  # a test may block its loop; its SQL is its own
+# ruff: noqa: ASYNC220, ASYNC221, PLW1510  # a test may block its loop; its SQL is its own
 from __future__ import annotations
 
 import asyncio
@@ -22,7 +22,7 @@ import pytest
 
 from vault.errors import DatabaseUnavailable, DataDirectoryInUse, EmbeddedDatabaseFailed
 from vault.store.embedded import EmbeddedDatabase
-from vault.store.postgres_program import PostgresProgram
+from vault.store.embedded.postgres_program import PostgresProgram
 
 PROJECT = Path(__file__).parents[3]
 MARKER = "4111111111111111"

@@ -77,7 +77,7 @@ def written(statements: Sequence[str]) -> list[str]:
 async def counts(owner) -> tuple[int, int, int, int]:
     """Tokens, fingerprints, leases, and events beside the migration's."""
     tables = ("tokens", "fingerprints", "cvc_leases", "audit_events")
-    found = [await owner.fetchval(f"SELECT count(*) FROM {table}") for table in tables]  # noqa: S608
+    found = [await owner.fetchval(f"SELECT count(*) FROM {table}") for table in tables]
     return found[0], found[1], found[2], found[3] - 1
 
 
@@ -255,7 +255,7 @@ async def test_after_a_failure_a_new_chain_continues_the_old_one(writer, databas
 async def test_a_caller_that_goes_away_leaves_its_write_whole(writer, owner):
     task = asyncio.create_task(writer.write(storing(record("card"), leases=[lease(0)])))
     async with asyncio.timeout(5):
-        while not writer.statistics.statements:  # noqa: ASYNC110  # until the statement is on its way
+        while not writer.statistics.statements:  # until the statement is on its way
             await asyncio.sleep(0)
     task.cancel()
     await writer.close()
@@ -288,7 +288,7 @@ async def test_two_processes_that_use_the_same_leases_in_opposite_order_do_not_f
     ]
     async with asyncio.timeout(5):
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        while await owner.fetchval(waiting) < len(uses):  # noqa: ASYNC110  # until both have come to the middle
+        while await owner.fetchval(waiting) < len(uses):  # until both have come to the middle
             await asyncio.sleep(0.01)
     await holding.rollback()
     await holder.close()

@@ -13,8 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from vault.store import launch
-from vault.store.datadir import DataDirectory, refused
+from vault.store.embedded import launch
+from vault.store.embedded.datadir import DataDirectory, refused
 
 PORT = 5432  # of no network: it is part of the socket's name
 

@@ -8,9 +8,9 @@ import shutil
 import signal
 import time
 
-from vault.store.child import Child
-from vault.store.datadir import DataDirectory, failing, refused
-from vault.store.postgres_program import PostgresProgram
+from vault.store.embedded.child import Child
+from vault.store.embedded.datadir import DataDirectory, failing, refused
+from vault.store.embedded.postgres_program import PostgresProgram
 
 SUPERUSER = "postgres"
 OWNER = "panless_owner"

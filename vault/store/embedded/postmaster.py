@@ -9,11 +9,11 @@ import time
 import asyncpg
 
 from vault.errors import EmbeddedDatabaseFailed
-from vault.store.child import Child
-from vault.store.cluster import SUPERUSER
-from vault.store.datadir import DataDirectory, refused
-from vault.store.leftover import end_leftover_server
-from vault.store.postgres_program import NOT_ENDED_YET, PORT, PostgresProgram, server_arguments
+from vault.store.embedded.child import Child
+from vault.store.embedded.cluster import SUPERUSER
+from vault.store.embedded.datadir import DataDirectory, refused
+from vault.store.embedded.leftover import end_leftover_server
+from vault.store.embedded.postgres_program import NOT_ENDED_YET, PORT, PostgresProgram, server_arguments
 
 POLL_S = 0.02
 LEFTOVER_PATIENCE_S = 15.0

@@ -12,13 +12,13 @@ import asyncpg
 import structlog
 
 from vault.errors import DatabaseUnavailable, DataDirectoryInUse, EmbeddedDatabaseFailed
-from vault.store.bootstrap import DATABASE, bootstrap
-from vault.store.cluster import OWNER, make_cluster, write_access_rules
-from vault.store.datadir import DataDirectory, failing
-from vault.store.lock import DataDirectoryLock, Holder
-from vault.store.postgres_program import PORT, PostgresProgram
-from vault.store.postmaster import NOT_ACCEPTING, Postmaster, connect
-from vault.store.socket_directory import SocketDirectory
+from vault.store.embedded.bootstrap import DATABASE, bootstrap
+from vault.store.embedded.cluster import OWNER, make_cluster, write_access_rules
+from vault.store.embedded.datadir import DataDirectory, failing
+from vault.store.embedded.lock import DataDirectoryLock, Holder
+from vault.store.embedded.postgres_program import PORT, PostgresProgram
+from vault.store.embedded.postmaster import NOT_ACCEPTING, Postmaster, connect
+from vault.store.embedded.socket_directory import SocketDirectory
 
 PATIENCE_S = 15.0
 POLL_S = 0.05

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from vault.store.datadir import DataDirectory
+from vault.store.embedded.datadir import DataDirectory
 
 Holder = Literal["serve", "command"]
 

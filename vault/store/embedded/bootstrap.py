@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncpg
 
-from vault.store.cluster import OWNER, ROLES, SUPERUSER
-from vault.store.datadir import DataDirectory, failing
-from vault.store.postmaster import connect, sql_refused
+from vault.store.embedded.cluster import OWNER, ROLES, SUPERUSER
+from vault.store.embedded.datadir import DataDirectory, failing
+from vault.store.embedded.postmaster import connect, sql_refused
 
 DATABASE = "panless"
 STEP = "prepare its roles"

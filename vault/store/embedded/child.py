@@ -8,8 +8,8 @@ import signal
 from asyncio.subprocess import DEVNULL, Process
 from contextlib import suppress
 
-from vault.store.datadir import DataDirectory, failing
-from vault.store.postgres_program import ENVIRONMENT, reason_of
+from vault.store.embedded.datadir import DataDirectory, failing
+from vault.store.embedded.postgres_program import ENVIRONMENT, reason_of
 
 LOG_READ_BYTES = 256 * 1024
 

@@ -11,8 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from vault.store.datadir import DataDirectory, failing, refused
-from vault.store.postgres_program import PORT
+from vault.store.embedded.datadir import DataDirectory, failing, refused
+from vault.store.embedded.postgres_program import PORT
 
 # A server whose Panless died is on its way out already; SIGINT again does no harm.
 STEPS = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
