@@ -61,6 +61,8 @@ class Panless:
             raise
 
     async def _start(self) -> None:
+        if not any(listener for _, listener in self._config.listen):
+            raise ConfigInvalid(file=str(self._config.file), key="listen", problem="no listener is configured")
         settings = vault_settings(self._config)
         inbound = RouteTable([InboundRoute.compile(route) for route in self._config.inbound])
         outbound = RouteTable(compile_outbound(self._config))
@@ -137,6 +139,7 @@ class Panless:
                 method=request.method,
                 status=answer.status,
                 code=code or None,
+                values=exchange.values,
                 request_id=exchange.request_id,
                 milliseconds=round(seconds * 1000, 2),
             )
@@ -153,6 +156,7 @@ class Panless:
     async def stop(self) -> None:
         """Refuse new requests, finish those in flight, then close everything. Safe to call at any time."""
         self._stopping = True
+        log.info("stopping")
         await stop_all(self._listeners)
         if self._purging is not None:
             self._purging.cancel()
@@ -168,6 +172,7 @@ class Panless:
         if self._close_database is not None:
             await self._close_database()
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
+        log.info("stopped")
 
 
 def compile_outbound(config: Config) -> list[OutboundRoute]:

@@ -16,6 +16,12 @@ class ConfigInvalid(PanlessError):
     remedy = "Correct the configuration; `panless check --config FILE` tells whether it is right."
 
 
+class AddressUnavailable(PanlessError):
+    code = "address_unavailable"
+    message = "Listener {listener} cannot bind {bind}: {reason}."
+    remedy = "Stop the process that uses the address, or change `bind` in [listen]."
+
+
 class RequestError(PanlessError):
     """Base of the errors of the HTTP edge."""
 
@@ -40,6 +46,19 @@ class TargetInvalid(RequestError):
     remedy = "Send a path that begins with one slash and has no dot segments, encoded or not."
 
 
+class TargetAmbiguous(TargetInvalid):
+    code = "target_ambiguous"
+    message = "The path is not that of route {route}, but an application may read it as if it were."
+    remedy = "Use the route's exact spelling: case, slashes, percent-encoding; operators: or add a route for this one."
+
+
+class FieldMissing(RequestError):
+    status = 422
+    code = "field_missing"
+    message = "The body has no value at {at}, which route {route} requires."
+    remedy = "Send the value where the route expects it; operators: see the route's `fields`."
+
+
 class RouteNotFound(RequestError):
     status = 404
     code = "route_not_found"
@@ -51,7 +70,7 @@ class MethodNotAllowed(RequestError):
     status = 405
     code = "method_not_allowed"
     message = "Route {route} does not take this method."
-    remedy = "Name the method in the route's `methods`."
+    remedy = "Use another method; operators: name it in the route's `methods`."
 
 
 class ContentTypeMissing(RequestError):

@@ -70,12 +70,15 @@ class Inbound:
         self, request: web.BaseRequest, route: InboundRoute, exchange: Exchange, headers: CIMultiDict[str]
     ) -> bytes | AsyncIterator[bytes] | None:
         if not request.body_exists:
+            route.check_required(())
             return None
         if not route.fields:
             return await pass_body(request, headers)
         kind = body_type(request, route.name)
         raw = await read_body(request, limit=self._limits.body_bytes, seconds=self._limits.body_seconds)
         plan = find(raw, kind, route.fields)
+        route.check_required(match.field.at for match in plan.matches)
+        exchange.values = len(plan.matches)
         tokens = await self._tokenize(plan, route, exchange)
         return plan.fill([str(token) for token in tokens])
 

@@ -97,12 +97,15 @@ class Outbound:
         headers: CIMultiDict[str],
     ) -> _Outgoing:
         if not request.body_exists:
+            route.check_required(())
             return _Outgoing(None)
         if not route.fields:
             return _Outgoing(await pass_body(request, headers))
         kind = body_type(request, route.name)
         raw = await read_body(request, limit=self._limits.body_bytes, seconds=self._limits.body_seconds)
         plan = find(raw, kind, route.fields)
+        route.check_required(match.field.at for match in plan.matches)
+        exchange.values = len(plan.matches)
         if not plan.matches:
             return _Outgoing(raw)
         revealed = await self._reveal(plan, permit, exchange)

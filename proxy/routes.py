@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 from proxy.config import InboundConfig, OutboundConfig, RouteConfig
-from proxy.errors import MethodNotAllowed, RouteNotFound, TargetInvalid
+from proxy.errors import FieldMissing, MethodNotAllowed, RouteNotFound, TargetAmbiguous, TargetInvalid
 from proxy.rewrite.plan import Field
 from proxy.rewrite.selectors import Selector
 
@@ -25,6 +25,7 @@ class Route:
     authority: str
     base_path: str | None
     fields: tuple[Field, ...]
+    required: frozenset[Selector]
 
     @classmethod
     def common(cls, config: RouteConfig) -> dict[str, object]:
@@ -38,12 +39,18 @@ class Route:
             "authority": url.netloc,
             "base_path": url.path or None,
             "fields": tuple(_field(each.at, each.kind, each.of) for each in config.fields),
+            "required": frozenset(Selector.parse(each.at) for each in config.fields if each.required),
         }
 
     @property
     def destination(self) -> str:
         """Host and port, as they stand in audit events."""
         return self.authority
+
+    def check_required(self, found: Iterable[Selector]) -> None:
+        """Raise FieldMissing unless every required field was found."""
+        for missing in sorted(map(str, self.required.difference(found))):
+            raise FieldMissing(at=missing, route=self.name)
 
     def upstream_target(self, path: str, query: str) -> str:
         """Return the request target for the upstream: its path with the remainder appended, query untouched."""
@@ -100,15 +107,16 @@ class RouteTable(Generic[AnyRoute]):
         self._canonical: Routes[AnyRoute] = MappingProxyType({_canonical_key(path): paths[path] for path in paths})
 
     def match(self, method: str, target: str) -> AnyRoute:
-        """Return the route of a request target; raises TargetInvalid, RouteNotFound or MethodNotAllowed."""
+        """Return the route of a request target; raises a RequestError."""
         _check_target(target)
         path = target.partition("?")[0]
         routes = _longest(self._literal, path)
         if not routes:
             raise RouteNotFound
         lookalikes = self._lookalikes(canonical(path))
-        if lookalikes != routes and any(route.fields and _takes(route, method) for route in lookalikes):
-            raise TargetInvalid
+        for lookalike in lookalikes:
+            if lookalikes != routes and lookalike.fields and _takes(lookalike, method):
+                raise TargetAmbiguous(route=lookalike.name)
         for route in routes:
             if _takes(route, method):
                 return route

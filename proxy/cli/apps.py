@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -10,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from proxy.cli.running import config_option, opened, run
+from proxy.config import load
 from vault.upkeep import apps as applications
 from vault.upkeep.apps import AppRow
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
 @click.group()
@@ -19,7 +23,7 @@ def app() -> None:
     """Applications that may use outbound routes, and their keys."""
 
 
-@app.command()
+@app.command(short_help="Give an application a key and print it.")
 @click.argument("name")
 @config_option
 @click.option("--tenant", default="default", show_default=True, help="Whose tokens the application may use.")
@@ -29,7 +33,11 @@ def add(name: str, config_file: Path, tenant: str, as_json: bool) -> None:
 
     An application that exists gets a further key. Name it in a route's `apps`, too.
     """
+    if not NAME.fullmatch(name):
+        raise click.BadParameter("a name is made of letters, digits, dots, dashes and underscores", param_hint="NAME")
     key = run(_add(config_file, name, tenant))
+    if not any(name in route.apps for route in load(config_file).outbound):
+        click.echo(f"No outbound route of {config_file} names {name} in its `apps` yet.", err=True)
     if as_json:
         click.echo(json.dumps({"app": name, "key": key}))
         return
@@ -78,7 +86,7 @@ async def _list(config_file: Path) -> list[AppRow]:
         return await applications.apps(database)
 
 
-@app.command()
+@app.command(short_help="Revoke all keys of an application.")
 @click.argument("name")
 @config_option
 def revoke(name: str, config_file: Path) -> None:

@@ -48,6 +48,9 @@ def list_(config_file: Path, as_json: bool, since: datetime | None, until: datet
         for event in events:
             click.echo(json.dumps(event))
         return
+    if not events:
+        click.echo("No events match.", err=True)
+        return
     Console().print(events_table(events))
     if len(events) == wanted.limit:
         click.echo(f"These are the newest {wanted.limit}; --limit shows more.", err=True)
@@ -64,11 +67,13 @@ def events_table(events: list[dict[str, Any]]) -> Table:
         permitted = event["outcome"] == "permitted"
         outcome = f"[green]{event['outcome']}[/green]" if permitted else f"[red]{event['outcome']}[/red]"
         code = f" ({event['code']})" if "code" in event else ""
-        way = f"{event.get('route', '-')} → {event.get('destination', '-')}"
+        way = f"\n{event['route']} → {event['destination']}" if event.get("route", "-") != "-" else ""
         table.add_row(
             f"{str(event['at'])[:19].replace('T', ' ')}\n{who}",
-            f"{event['action']} {outcome}{code}\n{way}",
-            "\n".join([*event.get("tokens", []), event.get("request_id", "-")]),
+            f"{event['action']} {outcome}{code}{way}",
+            "\n".join(
+                [*event.get("tokens", []), *([event["request_id"]] if event.get("request_id", "-") != "-" else [])]
+            ),
         )
     return table
 
@@ -82,7 +87,7 @@ def _utc(time: datetime | None) -> datetime | None:
     return time.replace(tzinfo=UTC) if time else None
 
 
-@audit.command()
+@audit.command(short_help="Check every event and every chain.")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(config_file: Path, as_json: bool) -> None:

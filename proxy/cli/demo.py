@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from proxy.cli.running import FAILED, run
 from proxy.cli.story import Story
 from proxy.edge import log
 from proxy.sandbox.parts import Parts, running
+
+# `make demo` does not put the command on PATH.
+VENV_COMMAND = Path(sys.executable).with_name("panless")
 
 
 @click.command()
@@ -45,24 +48,37 @@ async def _demo(once: bool, data_dir: Path) -> list[str]:
         story = Story(parts, console)
         await story.tell()
         if not once:
-            console.print(_urls(parts))
-            console.print("Running. Ctrl-C stops it.")
+            click.echo(_try_it(parts))
             await _interrupted()
         return story.broken
     finally:
         await parts_running.__aexit__(None, None, None)
 
 
-def _urls(parts: Parts) -> Table:
-    table = Table(title="Try it yourself", title_justify="left", show_header=False)
-    for name, url in parts.panless.urls.items():
-        table.add_row(name, url)
-    table.add_row("shop", parts.shop_url)
-    table.add_row("gateway", parts.gateway_url)
-    table.add_row("the shop's key", parts.shop_key)
-    table.add_row("configuration", str(parts.config.file))
-    table.add_row("audit log", f"panless audit list --config {parts.config.file}")
-    return table
+def _try_it(parts: Parts) -> str:
+    """Return lines that can be pasted into another terminal; nothing in them is wrapped or cut."""
+    urls = parts.panless.urls
+    command = Path(sys.argv[0]) if Path(sys.argv[0]).name == "panless" else VENV_COMMAND
+    json_type = "-H 'Content-Type: application/json'"
+    order = '{"order":"A-2","amount":500,"card":{"number":"5555555555554444","cvc":"123"}}'
+    charge = '{"amount":500,"currency":"eur","card":{"number":"tok_..."}}'
+    key = f"-H 'Panless-Key: {parts.shop_key}'"
+    return f"""
+Try it yourself, from another terminal:
+
+curl {urls["inbound"]}/checkout {json_type} -d '{order}'
+
+curl {urls["outbound"]}/gateway/v1/charges {key} {json_type} -d '{charge}'
+
+{command} audit list --config '{parts.config.file}'
+
+health  {urls["admin"]}/readyz
+metrics {urls["admin"]}/metrics
+shop    {parts.shop_url}
+gateway {parts.gateway_url}
+
+Running. Ctrl-C stops it.
+"""
 
 
 async def _interrupted() -> None:

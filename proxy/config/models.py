@@ -90,11 +90,15 @@ class ListenConfig(_Model):
 
 
 class FieldConfig(_Model):
-    """`at` selects, `kind` says what stands there, `of` names the card that a CVC belongs to."""
+    """`at` selects, `kind` says what stands there, `of` names the card that a CVC belongs to.
+
+    A body without a `required` field is refused.
+    """
 
     at: SelectorText
     kind: KindName
     of: SelectorText | None = None
+    required: bool = False
     token: Literal["opaque"] = "opaque"  # noqa: S105  # a format, not a secret
 
 
@@ -179,6 +183,9 @@ class Config(_Model):
             raise ValueError(f"two routes are named {min(twice)}")
         for routes in (self.inbound, self.outbound):
             _check_overlap(routes)
+        binds = [each.bind for _, each in self.listen if each is not None]
+        if twice := {bind for bind in binds if binds.count(bind) > 1 and not bind.endswith(":0")}:
+            raise ValueError(f"two listeners bind {min(twice)}")
         return self
 
 

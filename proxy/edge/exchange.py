@@ -29,6 +29,7 @@ class Exchange:
     route: str = "-"
     destination: str = "-"
     app: str | None = None
+    values: int | None = None
 
     @classmethod
     def begin(cls, listener: str, request: web.BaseRequest) -> Exchange:

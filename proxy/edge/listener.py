@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 from proxy.config import Config, ListenerConfig
 from proxy.edge.exchange import new_request_id
 from proxy.edge.problem import problem
-from proxy.errors import ConfigInvalid, FramingConflict, RequestMalformed
+from proxy.errors import AddressUnavailable, ConfigInvalid, FramingConflict, RequestMalformed
 from vault.errors import PanlessError
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -61,7 +62,7 @@ class Listener:
     def __init__(self, name: str, config: ListenerConfig, whole: Config, handler: Handler) -> None:
         self.name = name
         self._config = config
-        self._tls = _tls(name, config, whole)
+        self._tls = tls_context(name, config, whole)
         self._server = _Server(
             handler,
             access_log=None,
@@ -74,15 +75,14 @@ class Listener:
         self.url = ""
 
     async def start(self) -> None:
-        """Bind and accept; raises ConfigInvalid if the address cannot be had."""
+        """Bind and accept; raises AddressUnavailable."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._config.host, self._config.port, ssl_context=self._tls, backlog=1024)
         try:
             await site.start()
         except OSError as error:
-            raise ConfigInvalid(
-                file="listen", key=self.name, problem=f"cannot bind {self._config.bind} (errno {error.errno})"
-            ) from None
+            reason = os.strerror(error.errno) if error.errno else "there is no such address"
+            raise AddressUnavailable(listener=self.name, bind=self._config.bind, reason=reason.lower()) from None
         host, port = self._runner.addresses[0][:2]
         shown = f"[{host}]" if ":" in host else host
         self.url = f"{'https' if self._tls else 'http'}://{shown}:{port}"
@@ -92,7 +92,8 @@ class Listener:
         await self._runner.cleanup()
 
 
-def _tls(name: str, config: ListenerConfig, whole: Config) -> ssl.SSLContext | None:
+def tls_context(name: str, config: ListenerConfig, whole: Config) -> ssl.SSLContext | None:
+    """Load a listener's certificates; raises ConfigInvalid if they cannot be used."""
     if config.tls is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -7,9 +7,9 @@ Rules:
    in its object: receivers disagree about which of two counts.
 3. A selected string is a place, quotes included. null holds nothing to protect and stays. Everything else
    is refused; a number because its text does not survive every receiver.
-4. Work is linear in the body; items that are looked at one by one are limited (MAX_ITEMS). Offsets are
-   bytes: the text that is scanned is the body read as Latin-1, in which the structure of JSON reads the same
-   as in UTF-8 and one character is one byte.
+4. Work is linear in the body; items that are looked at one by one are limited (MAX_ITEMS), as are all
+   containers (MAX_CONTAINERS). Offsets are bytes: the text that is scanned is the body read as Latin-1, in
+   which the structure of JSON reads the same as in UTF-8 and one character is one byte.
 5. No error and no error's context holds a piece of the body, so errors are raised after the `except` block.
 """
 
@@ -48,6 +48,8 @@ _surrogate = re.compile("[\ud800-\udfff]").search
 _STEPS = 64
 MAX_ITEMS = 50_000
 """Members and elements that are looked at one by one: about a quarter of a second's work."""
+MAX_CONTAINERS = 250_000
+"""Objects and arrays, also those that are only checked: the check makes a list of each."""
 _OPENING = frozenset("{[")
 _NUMBER = frozenset("-0123456789")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -122,6 +124,8 @@ def _refuse_deep(body: bytes) -> None:
     brackets = _strings.sub(b"", without_escaped_quotes(body)).translate(None, _NOT_BRACKETS)
     if max(accumulate(map(_LEVEL.__getitem__, brackets)), default=0) > MAX_DEPTH:
         raise BodyTooComplex(limit=MAX_DEPTH)
+    if len(brackets) > 2 * MAX_CONTAINERS:
+        raise TooManyFields(limit=MAX_CONTAINERS)
 
 
 class _Frame:

@@ -1,31 +1,36 @@
 """Scrubbing: takes revealed values out of an answer again, in whatever form they come back.
 
 Rules:
-1. A card number is found whatever surrounds it: plain, grouped, with its digits escaped (JSON, percent, character
-   references, full width), as hex and as base64.
-2. A verification code is only three or four digits, which also occur in amounts and dates: it is found where it stands
-   alone in text, and as a JSON number under a name that speaks of a code.
-3. What is found is replaced by its token, quoted where it stood as a bare JSON number. Bytes without a finding are
+1. A card number is found whatever surrounds it: plain, grouped by any separators, with its digits escaped (JSON, C,
+   percent, character references, full width), divided by markup, as hex and as base64.
+2. A verification code is only three or four digits, which also occur in amounts and dates: it is found where `codes`
+   says that digits could be one.
+3. A value that is not made of digits is found as it is, or escaped.
+4. What is found is replaced by its token, quoted where it stood as a bare JSON number. Bytes without a finding are
    returned as they are, the same object.
+5. Text with a NUL between its characters (UTF-16) is found, but not replaced: who passes it on must withhold it.
 """
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+from proxy.rewrite import codes
+from proxy.rewrite.json import without_escaped_quotes
+from proxy.rewrite.needles import hexadecimal, in_base64, occurrences
+from proxy.rewrite.spans import Span, as_numbers, in_strings, merged, replaced
+from proxy.rewrite.written import SEPARATORS, View, decoded, leaving_out
 from vault.exposure import expose
 from vault.sensitive import Sensitive
 
 _LONG = 9  # digits from which a value cannot be part of ordinary numbers by chance
-_SEPARATOR = rb"(?:[ \-.+_]|%20|%2[dD]|\xc2\xa0|\\u00[aA]0|\\u2009|&nbsp;|&#160;){0,2}"
-_CODE_NAME = re.compile(rb"cv|csc|cid|secur|verif|code", re.IGNORECASE)
-_STRING = rb'"(?:[^"\\]|\\.)*"'
-# Not part of a longer word or number, a decimal, a time, a date, or an id such as order-123.
-_ALONE_BEFORE = rb"(?<![0-9A-Za-z_])(?<![0-9][.,:/])(?<![0-9A-Za-z_]-)"
-_ALONE_AFTER = rb"(?![0-9A-Za-z_])(?![.,:/-][0-9])"
+_SEPARATORS = leaving_out("".join(char for char in SEPARATORS if ord(char) < 0x100).encode("latin-1"))
+_SPACES = leaving_out(b" \t\r\n")
+_MARKUP = re.compile(rb"<[^<>]{0,200}+>")
+_BASE64_OF_DIGITS = re.compile(rb"[MNO][DTjz][AEIMQUYcgk][w-z0-5][MNO][DTjz][AEIMQUYcgk][w-z0-5]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,81 +41,94 @@ class Secret:
     token: str
 
 
-def _digit(char: str) -> bytes:
-    number = int(char)
-    forms = [
-        rb"%d" % number,
-        rb"\\u003%d" % number,
-        rb"\\u[fF]{2}1%d" % number,
-        rb"%%3%d" % number,
-        rb"&#%d;" % (48 + number),
-        rb"&#[xX]3%d;" % number,
-        re.escape(chr(0xFF10 + number).encode()),
-    ]
-    return b"(?:" + b"|".join(forms) + b")"
-
-
-def _encoded(text: str) -> list[bytes]:
-    """Return how hex and base64 write it: each of the three alignments, without characters that neighbours share."""
-    raw = text.encode()
-    found = [raw.hex().encode(), raw.hex().upper().encode()]
-    for shift in range(3):
-        whole = base64.b64encode(bytes(shift) + raw)
-        first = (shift * 8 + 5) // 6
-        last = (shift + len(raw)) * 8 // 6
-        found.append(whole[first:last])
-    return [re.escape(form) for form in found]
-
-
-def _pattern(text: str) -> bytes:
-    if not (text.isascii() and text.isdigit()):
-        return re.escape(text.encode())
-    digits = list(map(_digit, text))
-    if len(text) >= _LONG:
-        return b"|".join([_SEPARATOR.join(digits), *_encoded(text)])
-    return _ALONE_BEFORE + b"".join(digits) + _ALONE_AFTER
-
-
 class Scrubber:
     """Takes one request's revealed values out of its answer."""
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
-        # Longest first, so that no value is found inside another one.
-        ordered = sorted(((expose(each.value), each.token.encode()) for each in secrets), key=lambda s: -len(s[0]))
-        self._tokens = [token for _, token in ordered]
-        self._short = [len(text) < _LONG for text, _ in ordered]
-        alternatives = b"|".join(b"(%s)" % _pattern(text) for text, _ in ordered)
-        self._any = re.compile(alternatives)
-        self._json = re.compile(b"(%s)|%s" % (_STRING, alternatives), re.DOTALL)
+        self._codes: dict[bytes, bytes] = {}
+        self._digits: dict[bytes, bytes] = {}
+        self._base64: dict[bytes, bytes] = {}
+        self._texts: dict[bytes, bytes] = {}
+        for secret in secrets:
+            self._add(expose(secret.value), secret.token.encode())
+
+    def _add(self, text: str, token: bytes) -> None:
+        if not (text.isascii() and text.isdigit()):
+            self._texts[text.encode()] = token
+        elif len(text) < _LONG:
+            self._codes[text.encode()] = token
+        else:
+            self._digits |= dict.fromkeys([text.encode(), hexadecimal(text)], token)
+            self._base64 |= dict.fromkeys(in_base64(text), token)
 
     def found_in(self, data: bytes) -> bool:
-        """Tell whether a revealed value is in the bytes."""
-        return self._any.search(data) is not None
+        """Tell whether a revealed value is in the bytes, as text or as JSON."""
+        if b"\0" in data and self.found_in(data.replace(b"\0", b"")):
+            return True
+        readings = _readings(data)
+        found = chain(self._long(readings), self._short(readings), self._numbers(without_escaped_quotes(data)))
+        return next(found, None) is not None
 
     def clean(self, data: bytes, *, is_json: bool = False) -> bytes:
         """Return the bytes with every revealed value replaced by its token."""
-        if not self.found_in(data):
-            return data
-        return self._json.sub(self._json_replacer(), data) if is_json else self._clean_text(data)
+        readings = _readings(data)
+        if not is_json:
+            return replaced(data, merged([*self._long(readings), *self._short(readings)]))
+        quotes = without_escaped_quotes(data)
+        long = as_numbers(merged(self._long(readings, quotes)), quotes)
+        short = (span for span, inside in in_strings(sorted(self._short(readings)), quotes) if inside)
+        return replaced(data, merged([*long, *short, *self._numbers(quotes)]))
 
     def clean_text(self, text: str) -> str:
         """The same for a header value."""
         return self.clean(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
-    def _clean_text(self, data: bytes) -> bytes:
-        return self._any.sub(lambda match: self._tokens[(match.lastindex or 1) - 1], data)
+    def _long(self, readings: Sequence[bytes], quotes: bytes = b"") -> Iterator[Span]:
+        """Card numbers and texts; where `quotes` are given, markup goes over none of them."""
+        for padded in readings:
+            yield from _found(self._texts, padded)
+            if self._digits:
+                yield from _found(self._digits, padded, out=_SEPARATORS)
+        if self._digits:
+            joined = _MARKUP.sub(
+                lambda tag: tag[0] if quotes.find(b'"', *tag.span()) >= 0 else b" " * len(tag[0]), readings[-1]
+            )
+            if joined != readings[-1]:
+                yield from _found(self._digits, joined, out=_SEPARATORS)
+            yield from _found(self._base64, readings[-1], out=_SPACES, only_if=_BASE64_OF_DIGITS)
 
-    def _json_replacer(self) -> Callable[[re.Match[bytes]], bytes]:
-        name = b""
+    def _short(self, readings: Sequence[bytes]) -> Iterator[Span]:
+        """Codes in text."""
+        if not self._codes:
+            return
+        for padded in readings:
+            view = View(padded)
+            for start, end in codes.in_text(view.text):
+                token = self._codes.get(view.text[start:end])
+                if token is not None:
+                    yield *view.place(start, end), token
 
-        def replace(match: re.Match[bytes]) -> bytes:
-            nonlocal name
-            if match.lastindex == 1:
-                name = match[0]
-                return self._clean_text(name)
-            index = (match.lastindex or 2) - 2
-            if self._short[index] and not _CODE_NAME.search(name):
-                return match[0]
-            return b'"' + self._tokens[index] + b'"'
+    def _numbers(self, quotes: bytes) -> Iterator[Span]:
+        """Codes that are JSON numbers."""
+        if any(code in quotes for code in self._codes):
+            for start, end, digits in codes.in_json(quotes):
+                if digits in self._codes:
+                    yield start, end, b'"%s"' % self._codes[digits]
 
-        return replace
+
+def _readings(data: bytes) -> list[bytes]:
+    """The data as it is, and decoded: `%42` is a `B`, or a percent sign before 42. A NUL is no padding here."""
+    raw = data.replace(b"\0", b"\1")
+    plain = decoded(raw)
+    return [raw] if plain == raw else [raw, plain]
+
+
+def _found(
+    needles: Mapping[bytes, bytes], padded: bytes, out: bytes | None = None, only_if: re.Pattern[bytes] | None = None
+) -> Iterator[Span]:
+    if not needles:
+        return
+    view = View(padded, out)
+    if only_if is None or only_if.search(view.text):
+        for start, end, token in occurrences(view.text, needles):
+            yield *view.place(start, end), token

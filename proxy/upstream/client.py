@@ -56,7 +56,7 @@ class UpstreamClient:
             sock_connect=route.timeouts.connect,
             sock_read=route.timeouts.between_bytes,
         )
-        self._settings[route.name] = _Settings(_tls(route, config), timeouts)
+        self._settings[route.name] = _Settings(upstream_tls(route, config), timeouts)
 
     async def send(
         self,
@@ -110,7 +110,8 @@ def _translate(error: Exception, route: Route) -> RequestError:  # a table in wo
     return UpstreamDisconnected(route=route.name)
 
 
-def _tls(route: RouteConfig, config: Config) -> ssl.SSLContext | bool:
+def upstream_tls(route: RouteConfig, config: Config) -> ssl.SSLContext | bool:
+    """Load what a route trusts and shows; raises ConfigInvalid if it cannot be used."""
     if route.upstream_url.scheme != "https":
         return True
     try:

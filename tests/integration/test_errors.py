@@ -99,6 +99,7 @@ async def test_one_bad_value_stores_nothing_of_the_request(world):
         ("/nowhere", "POST", 404, "route_not_found"),
         ("/checkout", "GET", 405, "method_not_allowed"),
         ("/checkout/", "POST", 404, "route_not_found"),
+        ("/upload/../checkout", "POST", 400, "target_invalid"),
         ("/upload/%2e%2e/admin", "GET", 400, "target_invalid"),
         ("/upload/..%2fadmin", "GET", 400, "target_invalid"),
         ("/upload/%252e%252e/admin", "GET", 400, "target_invalid"),
@@ -278,3 +279,52 @@ async def test_streamed_answer_that_breaks_off_is_not_made_to_look_whole(world):
     answer = await _raw(world.inbound, b"GET /upload/x HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"hello" in answer
     assert b"0\r\n\r\n" not in answer
+
+
+async def test_required_field_that_is_missing(tmp_path):
+    import aiohttp
+
+    from tests.harness import configuration
+    from tests.harness.process import serving
+    from tests.harness.upstream import recording
+
+    async with recording() as app, recording() as gateway:
+        config = configuration.write(tmp_path, app.url, gateway.url)
+        config.write_text(config.read_text().replace('kind = "pan" }', 'kind = "pan", required = true }'))
+        async with serving(config) as running, aiohttp.ClientSession() as client:
+            key = await running.add_app("shop")
+            inbound, outbound = running.urls["inbound"], running.urls["outbound"]
+            for body in ({"number": "4242424242424242"}, {"card": {"number": None}}, {}):
+                async with client.post(f"{inbound}/checkout", json=body) as answer:
+                    await _problem(answer, 422, "field_missing")
+            async with client.post(f"{inbound}/checkout") as answer:
+                await _problem(answer, 422, "field_missing")
+            async with client.post(f"{outbound}/gateway/x", json={}, headers={"Panless-Key": key}) as answer:
+                await _problem(answer, 422, "field_missing")
+            assert app.received == gateway.received == []
+            async with client.post(f"{inbound}/checkout", json={"card": {"number": "4242424242424242"}}) as answer:
+                assert answer.status == 200
+        assert '"values": 1' in running.log
+
+
+async def test_lookalike_of_a_route_with_fields_is_named(tmp_path):
+    import aiohttp
+
+    from tests.harness import configuration
+    from tests.harness.process import panless, serving
+    from tests.harness.upstream import recording
+
+    async with recording() as app, recording() as gateway:
+        catch_all = f'[[inbound]]\nname = "pages"\npath = "/"\nupstream = "{app.url}"\n'
+        config = configuration.write(tmp_path, app.url, gateway.url, extra=catch_all)
+        async with serving(config) as running, aiohttp.ClientSession() as client:
+            async with client.post(f"{running.urls['inbound']}/Checkout", json={}) as answer:
+                assert "checkout" in (await _problem(answer, 400, "target_ambiguous"))["title"]
+            assert app.received == []
+            # An address that is taken is said to be so.
+            taken = running.urls["inbound"].removeprefix("http://")
+            other = configuration.write(tmp_path / "other", app.url, gateway.url)
+            other.write_text(other.read_text().replace("127.0.0.1:0", taken, 1))
+            done = await panless("serve", "-c", other)
+            assert done.code == 1
+            assert f"cannot bind {taken}: address already in use" in done.err
