@@ -16,12 +16,14 @@ from proxy.rewrite.written import View, decoded
 
 _NAME = re.compile(rb"cv|csc|cid|secur|verif|code", re.IGNORECASE)
 _OTHER_NAME = re.compile(rb"amount|total|price|date|time|year|month|currency", re.IGNORECASE)
-_TEXT = re.compile(
-    rb"(?<![0-9A-Za-z_])(?<![0-9][.,:/])(?<![0-9A-Za-z_]-)([0-9]{3,8})(?![0-9A-Za-z_])(?![.,:/-][0-9])"
-    rb"|(?:cv[cvnd]|(?<![A-Za-z])csc|security.?code|verification.?(?:code|value))2?[^0-9A-Za-z]{0,4}"
-    rb"([0-9]{3,8})(?![0-9A-Za-z])",
-    re.IGNORECASE,
-)
+# Both begin with a byte that `re` can skip to; what has to stand before it comes second.
+_alone = re.compile(
+    rb"[0-9](?<![0-9A-Za-z_].)(?<![0-9][.,:/].)(?<![0-9A-Za-z_]-.)[0-9]{2,7}(?![0-9A-Za-z_])(?![.,:/-][0-9])", re.DOTALL
+).finditer
+_after_name = re.compile(
+    rb"(?:cv[cvnd]|csc(?<![a-z]csc)|security.?code|verification.?(?:code|value))2?"
+    rb"[^0-9a-z]{0,4}([0-9]{3,8})(?![0-9a-z])"
+).finditer
 _JSON = re.compile(
     rb"""("[^"]*+"?|'[^'"]{0,64}+'|[A-Za-z_$][0-9A-Za-z_$]*+)([ \t\r\n]*+:)?"""
     rb"|([\[{])|([\]}])|(-?[0-9][-+.0-9Ee]*+)"
@@ -31,8 +33,10 @@ _WHOLE = re.compile(rb"([0-9]{3,8})(?:\.0+)?")
 
 def in_text(text: bytes) -> Iterator[tuple[int, int]]:
     """Where digits stand that could be a code."""
-    for match in _TEXT.finditer(text):
-        yield match.span(match.lastindex or 0)
+    for match in _alone(text):
+        yield match.span()
+    for match in _after_name(text.lower()):
+        yield match.span(1)
 
 
 def in_json(text: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -30,6 +30,7 @@ _LONG = 9  # digits from which a value cannot be part of ordinary numbers by cha
 _SEPARATORS = leaving_out("".join(char for char in SEPARATORS if ord(char) < 0x100).encode("latin-1"))
 _SPACES = leaving_out(b" \t\r\n")
 _MARKUP = re.compile(rb"<[^<>]{0,200}+>")
+_json_start = re.compile(rb"\s*+[\[{]").match
 _BASE64_OF_DIGITS = re.compile(rb"[MNO][DTjz][AEIMQUYcgk][w-z0-5][MNO][DTjz][AEIMQUYcgk][w-z0-5]")
 
 
@@ -72,7 +73,7 @@ class Scrubber:
     def clean(self, data: bytes, *, is_json: bool = False) -> bytes:
         """Return the bytes with every revealed value replaced by its token."""
         readings = _readings(data)
-        if not is_json:
+        if not is_json and not _looks_like_json(data):
             return replaced(data, merged([*self._long(readings), *self._short(readings)]))
         quotes = without_escaped_quotes(data)
         long = as_numbers(merged(self._long(readings, quotes)), quotes)
@@ -121,6 +122,11 @@ def _readings(data: bytes) -> list[bytes]:
     raw = data.replace(b"\0", b"\1")
     plain = decoded(raw)
     return [raw] if plain == raw else [raw, plain]
+
+
+def _looks_like_json(data: bytes) -> bool:
+    """Whether text begins as JSON does; gateways do not always say so."""
+    return _json_start(data) is not None
 
 
 def _found(

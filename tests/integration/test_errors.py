@@ -277,8 +277,9 @@ async def test_answer_that_breaks_off_is_withheld_when_values_were_revealed(worl
 async def test_streamed_answer_that_breaks_off_is_not_made_to_look_whole(world):
     world.app.answer = Answer(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
     answer = await _raw(world.inbound, b"GET /upload/x HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert b"hello" in answer
-    assert b"0\r\n\r\n" not in answer
+    # It broke off before or after the first of it was passed on; either way the client can tell.
+    assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 502"))
+    assert b"\r\n0\r\n\r\n" not in answer
 
 
 async def test_required_field_that_is_missing(tmp_path):

@@ -11,7 +11,9 @@ import urllib.parse
 import pytest
 
 from proxy.rewrite.scrub import Scrubber, Secret
+from proxy.rewrite.written import SEPARATORS, WIDE_DIGITS
 from tests.harness.cards import cards
+from vault import kinds
 from vault.sensitive import Sensitive
 
 PAN, TOKEN = "4242424242424242", "tok_01h455vb4pex5vsknk084sn02q"
@@ -189,8 +191,7 @@ def test_long_answers_take_time_in_proportion():
     assert seconds(4000) < 40 * max(seconds(400), 0.001)
 
 
-# Forms that a gateway may answer with and that are not found yet.
-MISSED = {
+MORE_FORMS = {
     "percent twice": urllib.parse.quote("".join(f"%{ord(digit):02X}" for digit in PAN)),
     "a thin space as it is": "4242\u20094242\u20094242\u20094242",
     "a narrow space as it is": "4242\u202f4242\u202f4242\u202f4242",
@@ -200,13 +201,172 @@ MISSED = {
     "mixed hex": "3432 3432 3432 3432 3432 3432 3432 3432",
     "UTF-16": PAN.encode("utf-16-le").decode("latin-1"),
     "split by markup": "4242<wbr>4242<wbr>4242<wbr>4242",
+    "escapes of narrow spaces": "4242\\u202f4242\\u20094242\\u200b4242",
+    "percent-encoded narrow spaces": urllib.parse.quote("4242\u202f4242\u20074242\u200b4242"),
+    "percent-encoded twice": urllib.parse.quote(urllib.parse.quote("4242\u202f4242 4242\u200b4242")),
+    "a zero-width space": "4242\u200b4242\u200b4242\u200b4242",
+    "Latin-1 NBSP, percent-encoded": "4242%A04242%A04242%A04242",
+    "escapes of tab and newline": "4242\\t4242\\n4242\\r\\n4242",
+    "commas": "4242,4242,4242,4242",
+    "slashes": "4242/4242/4242/4242",
+    "escaped slashes": "4242\\/4242\\/4242\\/4242",
+    "newlines": "4242\n4242\r\n4242\n4242",
+    "hexadecimal references with zeros": "".join(f"&#x00{ord(digit):x};" for digit in PAN),
+    "references in references": "".join(f"&amp;#{ord(digit)};" for digit in PAN),
+    "references of full width": "".join(f"&#{ord(digit)};" for digit in wide(PAN)),
+    "named references": "4242&thinsp;4242&ensp;4242&shy;4242",
+    "full width, percent-encoded": urllib.parse.quote(wide(PAN)),
+    "C escapes": "".join(f"\\x{ord(digit):02x}" for digit in PAN),
+    "JSON in JSON": "".join(f"\\\\u{ord(digit):04x}" for digit in PAN),
+    "hex apart": PAN.encode().hex(" "),
+    "markup with attributes": '4242<span class="x1">4242</span> <b>4242</b>&nbsp;4242',
+    "base64 in lines": base64.b64encode(PAN.encode())[:10].decode()
+    + "\r\n"
+    + base64.b64encode(PAN.encode())[10:].decode(),
+    "base64url": base64.urlsafe_b64encode(b"\xff\xfe" + PAN.encode()).decode(),
+    "a percent sign before": f"100%{PAN}",
+    "a broken escape before": f"\\u{PAN}",
 }
 
 
-@pytest.mark.parametrize("form", MISSED)
-@pytest.mark.xfail(strict=True, reason="not searched for")
-def test_a_card_number_is_found_in_forms_beyond(form):
-    assert SCRUBBER.found_in(MISSED[form].encode())
+@pytest.mark.parametrize("form", MORE_FORMS)
+def test_a_card_number_is_found_in_unusual_forms(form):
+    data = f"before: {MORE_FORMS[form]}, after".encode()
+    assert SCRUBBER.found_in(data)
+    cleaned = SCRUBBER.clean(data)
+    if form == "UTF-16":  # a token would not be UTF-16: who passes it on has to withhold it
+        assert cleaned is data
+        return
+    assert TOKEN.encode() in cleaned
+    assert cleaned.startswith(b"before: ")
+    assert cleaned.endswith(b", after")
+    assert not SCRUBBER.found_in(cleaned)
+
+
+def test_what_the_vault_takes_between_digits_is_found_between_digits():
+    assert set(kinds._SEPARATORS) <= set(SEPARATORS)
+    assert {ord(char): digit for char, digit in WIDE_DIGITS.items()} == kinds._DIGITS
+    for separator in SEPARATORS:
+        for written in (
+            separator,
+            json.dumps(separator)[1:-1],
+            urllib.parse.quote(separator, safe=""),
+            urllib.parse.quote(urllib.parse.quote(separator, safe=""), safe=""),
+            f"&#{ord(separator)};",
+            f"&#x{ord(separator):x};",
+            separator * 3,
+        ):
+            data = "x" + written.join(["4242"] * 4) + "y"
+            assert SCRUBBER.clean(data.encode()) == f"x{TOKEN}y".encode(), repr(written)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"n":4242424242424242.0}', {"n": TOKEN}),
+        ('{"n":-4242424242424242e3,"m":1}', {"n": TOKEN, "m": 1}),
+        ('{"n":0.14242424242424242,"m":[1,4242424242424242]}', {"n": TOKEN, "m": [1, TOKEN]}),
+        ('{"n":[1,4242,4242,4242,4242,2]}', {"n": [1, TOKEN, 2]}),
+        ('{"n":[74242424242424242]}', {"n": [TOKEN]}),
+        ('{"n":"\\"4242<b>4242</b>4242 4242\\"<"}', {"n": f'"{TOKEN}"<'}),
+        ('["4242<","42>424242424242"]', ["4242<", "42>424242424242"]),
+        ('{"n":"a\\\\","m":4242424242424242}', {"n": "a\\", "m": TOKEN}),
+    ],
+)
+@pytest.mark.parametrize("is_json", [True, False])
+def test_json_stays_json_whatever_is_around_the_number(text, expected, is_json):
+    assert json.loads(SCRUBBER.clean(text.encode(), is_json=is_json)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"cvc":731.0}', {"cvc": CODE}),
+        ('{"cvc":{"value":731}}', {"cvc": {"value": CODE}}),
+        ('{"cvc":{"a":[{"b":731}]},"x":731}', {"cvc": {"a": [{"b": CODE}]}, "x": 731}),
+        ('{"cvc":[731,731],"x":[731]}', {"cvc": [CODE, CODE], "x": [731]}),
+        ('{"c\\u0076c":731}', {"cvc": CODE}),
+        ('{"cvc":[[],{},731]}', {"cvc": [[], {}, CODE]}),
+        ('{"note":"cvc731 cvc:731:4"}', {"note": f"cvc{CODE} cvc:{CODE}:4"}),
+        ('{"verification":{"amount":731,"time":731}}', {"verification": {"amount": 731, "time": 731}}),
+        ('{"cvc":{"value":1},"amount":731}', {"cvc": {"value": 1}, "amount": 731}),
+        ('[{"cvc":1},731]', [{"cvc": 1}, 731]),
+        ('{"id":"cvc_731abc","a":"postcode7310"}', {"id": "cvc_731abc", "a": "postcode7310"}),
+    ],
+)
+def test_a_code_is_found_under_its_name_and_amounts_stay(text, expected):
+    assert cleaned_json(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["{'cvc':731}", "cvc731", "cvc:731:4", "CVV2: 731", "security code 731", "cvc%3D731%26x", "\\n731\\n"]
+)
+def test_a_code_is_found_beside_its_name(text):
+    assert b"731" not in SCRUBBER.clean(text.encode())
+    assert SCRUBBER.found_in(text.encode())
+
+
+def test_what_is_not_digits_is_found_also_escaped():
+    scrubber = Scrubber([Secret(Sensitive("sk_te/st+=="), "[credential]")])
+    for text in ("sk_te/st+==", "sk_te%2Fst%2B%3D%3d", "sk_te\\/st+\\u003d=", "sk_te&#47;st+=="):
+        assert scrubber.clean(f"<{text}>".encode()) == b"<[credential]>"
+
+
+def test_values_do_not_stay_in_the_cache_of_patterns():
+    import re
+
+    source = random.Random(5)  # noqa: S311
+    value = "4" + "".join(source.choices("0123456789", k=15))
+    of(value).clean(f"x{value}".encode())
+    for cache in ("_cache", "_cache2"):
+        assert value not in repr(getattr(re, cache, {}))
+
+
+HOSTILE = {
+    "an escaped string": ('["', '\\"', '"]'), "its end missing": ('["', '\\"', ""), "digits apart": ("", "4 ", ""),
+    "digits": ("", "42", ""), "percent": ("", "%34", ""), "references": ("", "&#52;", ""), "zeros": ("&#", "0", ""),
+    "backslashes": ("", "\\", ""), "angles": ("", "<", ""), "markup": ("", "4<b>", ""), "full width": ("", "４", ""),
+    "brackets": ('{"cvc":731', "[]", ""), "quotes": ("731", '""', ""), "cards": ("", f"{PAN} ", ""),
+    "nearly cards": ("", f"{PAN[:-1]} ", ""), "codes": ("", "731 ", ""), "names": ("731", '"cvc":', ""),
+    "a number": ('{"n":', "42", "}"), "a name": ("731", "a", ":"), "apostrophes": ("731", "'", ""), "NUL": ("", "4\0", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("is_json", [True, False])
+def test_time_and_memory_are_linear(name, is_json):
+    import time
+    import tracemalloc
+
+    start, piece, end = HOSTILE[name]
+
+    def seconds(size: int) -> float:
+        data = (start + piece * (size // len(piece.encode())) + end).encode()
+        begin = time.process_time()
+        SCRUBBER.clean(data, is_json=is_json)
+        SCRUBBER.found_in(data)
+        return time.process_time() - begin
+
+    assert seconds(400_000) < 10 * max(seconds(100_000), 0.01)
+    tracemalloc.start()
+    seconds(100_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 100_000
+
+
+def test_a_hundred_values_in_a_megabyte_take_less_than_two_seconds():
+    import time
+
+    source = random.Random(3)  # noqa: S311
+    values = ["4" + "".join(source.choices("0123456789", k=15)) for _ in range(80)]
+    codes = sorted({f"{source.randrange(1000):03}" for _ in range(20)})
+    text = '{"id":"ch_1","amount":1999,"created":1700000000,"text":"all %20 is \\u00e9 fine","list":[1,2,3]},'
+    data = ("[" + text * 10_000 + f'"{values[-1]}"]').encode()
+    begin = time.process_time()
+    cleaned = of(*values, *codes).clean(data, is_json=True)
+    assert time.process_time() - begin < 2
+    assert cleaned == data.replace(values[-1].encode(), b"tok_79")
 
 
 def test_the_references_that_html_knows_are_the_ones_that_are_searched_for():
