@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -50,39 +50,53 @@ class Scrubber:
         self._digits: dict[bytes, bytes] = {}
         self._base64: dict[bytes, bytes] = {}
         self._texts: dict[bytes, bytes] = {}
-        for secret in secrets:
-            self._add(expose(secret.value), secret.token.encode())
+        self._secrets = [(secret, self._add(expose(secret.value), secret.token.encode())) for secret in secrets]
 
-    def _add(self, text: str, token: bytes) -> None:
+    def _add(self, text: str, token: bytes) -> bytes:
+        """Remember the value, unless it is known; return its token."""
         if not (text.isascii() and text.isdigit()):
-            self._texts[text.encode()] = token
-        elif len(text) < _LONG:
-            self._codes[text.encode()] = token
-        else:
-            self._digits |= dict.fromkeys([text.encode(), hexadecimal(text)], token)
-            self._base64 |= dict.fromkeys(in_base64(text), token)
+            return self._texts.setdefault(text.encode(), token)
+        if len(text) < _LONG:
+            return self._codes.setdefault(text.encode(), token)
+        token = self._digits.setdefault(text.encode(), token)
+        self._digits.setdefault(hexadecimal(text), token)
+        for form in in_base64(text):
+            self._base64.setdefault(form, token)
+        return token
 
     def found_in(self, data: bytes) -> bool:
         """Tell whether a revealed value is in the bytes, as text or as JSON."""
-        if b"\0" in data and self.found_in(data.replace(b"\0", b"")):
-            return True
-        readings = _readings(data)
-        found = chain(self._long(readings), self._short(readings), self._numbers(without_escaped_quotes(data)))
-        return next(found, None) is not None
+        return next(self._tokens(data), None) is not None
+
+    def not_in(self, data: bytes) -> list[Secret]:
+        """Return the values that are not in the bytes, by one search for all."""
+        found = set(self._tokens(data))
+        return [secret for secret, token in self._secrets if token not in found]
 
     def clean(self, data: bytes, *, is_json: bool = False) -> bytes:
         """Return the bytes with every revealed value replaced by its token."""
         readings = _readings(data)
-        if not is_json and not _looks_like_json(data):
+        begins = _json_start(data) is not None  # gateways do not always say that it is JSON, nor the truth
+        if not is_json and not begins:
             return replaced(data, merged([*self._long(readings), *self._short(readings)]))
         quotes = without_escaped_quotes(data)
         long = as_numbers(merged(self._long(readings, quotes)), quotes)
-        short = (span for span, inside in in_strings(sorted(self._short(readings)), quotes) if inside)
-        return replaced(data, merged([*long, *short, *self._numbers(quotes)]))
+        short: Iterable[Span] = merged(self._short(readings))
+        if is_json and begins:
+            short = (span for span, inside in in_strings(short, quotes) if inside)
+        return replaced(data, merged([*long, *self._numbers(quotes), *as_numbers(short, quotes)]))
 
     def clean_text(self, text: str) -> str:
         """The same for a header value."""
         return self.clean(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+    def _tokens(self, data: bytes) -> Iterator[bytes]:
+        """The tokens of what is in the data, as text or as JSON, with or without a NUL between characters."""
+        for each in [data, data.replace(b"\0", b"")] if b"\0" in data else [data]:
+            readings = _readings(each)
+            numbers = self._numbers(without_escaped_quotes(each))
+            for _, _, token in chain(self._long(readings), self._short(readings), numbers):
+                yield token.strip(b'"')
 
     def _long(self, readings: Sequence[bytes], quotes: bytes = b"") -> Iterator[Span]:
         """Card numbers and texts; where `quotes` are given, markup goes over none of them."""
@@ -122,11 +136,6 @@ def _readings(data: bytes) -> list[bytes]:
     raw = data.replace(b"\0", b"\1")
     plain = decoded(raw)
     return [raw] if plain == raw else [raw, plain]
-
-
-def _looks_like_json(data: bytes) -> bool:
-    """Whether text begins as JSON does; gateways do not always say so."""
-    return _json_start(data) is not None
 
 
 def _found(

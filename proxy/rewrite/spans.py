@@ -50,6 +50,7 @@ def as_numbers(spans: Iterable[Span], quotes: bytes) -> Iterator[Span]:
     for (start, end, new), inside in in_strings(spans, quotes):
         if inside:
             yield start, end, new
+        if inside or end <= done:  # the number before took this one, too
             continue
         start = done + len(quotes[done:start].rstrip(_NUMBER))  # noqa: PLW2901
         done = _rest_of_number(quotes, end).end()  # type: ignore[union-attr]  # it always matches

@@ -306,10 +306,31 @@ def test_a_code_is_found_beside_its_name(text):
     assert SCRUBBER.found_in(text.encode())
 
 
+@pytest.mark.parametrize("is_json", [True, False])
+@pytest.mark.parametrize("text", ["[1] cvc=731 x", "{a} the code is 731"])
+def test_a_code_in_text_that_begins_like_json_is_found(text, is_json):
+    cleaned = SCRUBBER.clean(text.encode(), is_json=is_json)
+    assert (b"731" not in cleaned) is not is_json  # what a gateway calls JSON is read as that
+
+
+@pytest.mark.parametrize("text", ["cvc=731", "731", "code: 731"])
+def test_a_code_in_text_that_is_called_json_is_found(text):
+    assert b"731" not in SCRUBBER.clean(text.encode(), is_json=True)
+
+
 def test_what_is_not_digits_is_found_also_escaped():
     scrubber = Scrubber([Secret(Sensitive("sk_te/st+=="), "[credential]")])
     for text in ("sk_te/st+==", "sk_te%2Fst%2B%3D%3d", "sk_te\\/st+\\u003d=", "sk_te&#47;st+=="):
         assert scrubber.clean(f"<{text}>".encode()) == b"<[credential]>"
+
+
+def test_which_values_are_in_the_data_is_known_from_one_search():
+    secrets = [Secret(Sensitive(value), f"tok_{n}") for n, value in enumerate([PAN, CVC, "999", CVC, cards()[-1]])]
+    scrubber = Scrubber(secrets)
+    assert scrubber.not_in(b"") == secrets
+    assert scrubber.not_in(f"{PAN} 999".encode()) == [secrets[1], secrets[3], secrets[4]]
+    assert scrubber.not_in(b'{"cvc":{"value":731.0}}') == [secrets[0], secrets[2], secrets[4]]
+    assert scrubber.not_in("731".encode("utf-16-le")) == [secrets[0], secrets[2], secrets[4]]
 
 
 def test_values_do_not_stay_in_the_cache_of_patterns():
@@ -328,7 +349,8 @@ HOSTILE = {
     "backslashes": ("", "\\", ""), "angles": ("", "<", ""), "markup": ("", "4<b>", ""), "full width": ("", "４", ""),
     "brackets": ('{"cvc":731', "[]", ""), "quotes": ("731", '""', ""), "cards": ("", f"{PAN} ", ""),
     "nearly cards": ("", f"{PAN[:-1]} ", ""), "codes": ("", "731 ", ""), "names": ("731", '"cvc":', ""),
-    "a number": ('{"n":', "42", "}"), "a name": ("731", "a", ":"), "apostrophes": ("731", "'", ""), "NUL": ("", "4\0", ""),
+    "a number": ('{"n":', "42", "}"), "a name": ("731", "a", ":"), "apostrophes": ("731", "'", ""),
+    "NUL": ("", "4\0", ""),
 }  # fmt: skip
 
 
@@ -352,7 +374,7 @@ def test_time_and_memory_are_linear(name, is_json):
     seconds(100_000)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 100 * 100_000
+    assert peak < 200 * 100_000
 
 
 def test_a_hundred_values_in_a_megabyte_take_less_than_two_seconds():
