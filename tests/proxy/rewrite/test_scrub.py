@@ -336,11 +336,10 @@ def test_which_values_are_in_the_data_is_known_from_one_search():
 def test_values_do_not_stay_in_the_cache_of_patterns():
     import re
 
-    source = random.Random(5)  # noqa: S311
-    value = "4" + "".join(source.choices("0123456789", k=15))
-    of(value).clean(f"x{value}".encode())
-    for cache in ("_cache", "_cache2"):
-        assert value not in repr(getattr(re, cache, {}))
+    of("4000056655665556").clean(b"{}")
+    known = set(re._cache)
+    of("4242424242424242", "731").clean(b'{"x":"4242424242424242","cvc":731}')
+    assert set(re._cache) == known
 
 
 HOSTILE = {
@@ -374,7 +373,8 @@ def test_time_and_memory_are_linear(name, is_json):
     seconds(100_000)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 200 * 100_000
+    findings = name in ("cards", "codes")  # each of them is remembered
+    assert peak < (200 if findings else 100) * 100_000
 
 
 def test_a_hundred_values_in_a_megabyte_take_less_than_two_seconds():
