@@ -338,12 +338,13 @@ def test_values_do_not_stay_in_the_cache_of_patterns():
 
     of("4000056655665556").clean(b"{}")
     known = set(re._cache)
-    of("4242424242424242", "731").clean(b'{"x":"4242424242424242","cvc":731}')
+    of("5105105105105100", "982").clean(b'{"x":"5105105105105100","cvc":982}')
     assert set(re._cache) == known
 
 
 HOSTILE = {
-    "an escaped string": ('["', '\\"', '"]'), "its end missing": ('["', '\\"', ""), "digits apart": ("", "4 ", ""),
+    "an escaped string": (f'["{PAN}', '\\"', '"]'), "its end missing": (f'[{PAN},"', '\\"', ""),
+    "digits apart": ("", "4 ", ""),
     "digits": ("", "42", ""), "percent": ("", "%34", ""), "references": ("", "&#52;", ""), "zeros": ("&#", "0", ""),
     "backslashes": ("", "\\", ""), "angles": ("", "<", ""), "markup": ("", "4<b>", ""), "full width": ("", "４", ""),
     "brackets": ('{"cvc":731', "[]", ""), "quotes": ("731", '""', ""), "cards": ("", f"{PAN} ", ""),
@@ -373,8 +374,8 @@ def test_time_and_memory_are_linear(name, is_json):
     seconds(100_000)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    findings = name in ("cards", "codes")  # each of them is remembered
-    assert peak < (200 if findings else 100) * 100_000
+    # A text is copied a few times. What is found or written in another way is remembered, but not every escaped quote.
+    assert peak < (10 if "string" in name or "missing" in name else 200) * 100_000
 
 
 def test_a_hundred_values_in_a_megabyte_take_less_than_two_seconds():
