@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 from proxy.rewrite.scrub import Scrubber, Secret
+from proxy.rewrite.written import decoded
 from vault.exposure import expose
 
 _CODE_DIGITS = 4
-# Digits with up to three other characters, or an escape, between any two.
-_NUMBER = re.compile(rb"[0-9](?:(?:[^0-9A-Za-z]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}){0,3}[0-9]){9,}")
-_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|[^0-9]")
+# Digits and what may stand between them; what was written in another way is followed by NULs once it is decoded.
+_RUN = re.compile(rb"[0-9\0 \t\r\n\v\f.,/+_:=@()-]{10,}")
+_NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 
 def holds_guess(pieces: Iterable[bytes | memoryview], secrets: Sequence[Secret]) -> bool:
@@ -26,27 +27,33 @@ def holds_guess(pieces: Iterable[bytes | memoryview], secrets: Sequence[Secret])
     if not cards:
         return False
     data = b"\n".join(pieces)
-    ends = {(number[:6], number[-4:], len(number)) for number in (expose(each.value).encode() for each in cards)}
-    for match in _NUMBER.finditer(data):
-        digits = _ESCAPE.sub(b"", match[0])
-        if any(_holds(digits, *each) for each in ends):
-            return True
-    return Scrubber(cards).found_in(data)
+    ends = _ends(cards)
+    runs = (match[0].translate(None, _NO_DIGITS) for match in _RUN.finditer(decoded(data)))
+    return any(_could_mean(digits, ends) for digits in runs) or Scrubber(cards).found_in(data)
 
 
-def _holds(digits: bytes, first: bytes, last: bytes, length: int) -> bool:
-    start = digits.find(first)
-    while start >= 0:
-        if digits[start : start + length].endswith(last) and len(digits) >= start + length:
-            return True
-        start = digits.find(first, start + 1)
+def _ends(cards: Sequence[Secret]) -> dict[bytes, dict[int, set[bytes]]]:
+    """Return the last four digits of the cards, by their first six and their length."""
+    ends: dict[bytes, dict[int, set[bytes]]] = {}
+    for number in (expose(each.value).encode() for each in cards):
+        ends.setdefault(number[:6], {}).setdefault(len(number), set()).add(number[-4:])
+    return ends
+
+
+def _could_mean(digits: bytes, ends: dict[bytes, dict[int, set[bytes]]]) -> bool:
+    for at in range(len(digits) - 9):
+        for length, lasts in ends.get(digits[at : at + 6], {}).items():
+            # A slice that is cut short by the end of the digits is none of the last four.
+            if digits[at + length - 4 : at + length] in lasts:
+                return True
     return False
 
 
 def worth_searching(pieces: Iterable[bytes | memoryview], secrets: Sequence[Secret]) -> list[Secret]:
     """Return the secrets without the codes that the request's other parts hold anyway."""
-    data = b"\n".join(pieces)
-    return [each for each in secrets if not (_is_code(each) and Scrubber([each]).found_in(data))]
+    codes = [each for each in secrets if _is_code(each)]
+    others = [each for each in secrets if not _is_code(each)]
+    return [*others, *(Scrubber(codes).not_in(b"\n".join(pieces)) if codes else [])]
 
 
 def _is_code(secret: Secret) -> bool:
