@@ -29,7 +29,8 @@ def _check_selector(text: str) -> str:
     return text
 
 
-_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+/?)*", re.ASCII)
+_SEGMENT = r"[A-Za-z0-9._~!$&'()*+,;=:@-]+"
+_PATH = re.compile(rf"/(?:{_SEGMENT}(?:/{_SEGMENT})*/?)?", re.ASCII)
 
 
 def _check_path(text: str) -> str:

@@ -44,7 +44,7 @@ def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | No
 
 
 def holds_key(value: str) -> bool:
-    """Tell whether a header or a target holds a Panless key, plain or as Basic's user name."""
+    """Tell whether a header's value holds a Panless key, plain or as Basic's user name."""
     scheme, _, encoded = value.partition(" ")
     return KEY_PREFIX in value or (scheme.lower() == "basic" and _basic_user(encoded.strip()).startswith(KEY_PREFIX))
 

@@ -439,3 +439,8 @@ def test_a_secret_that_is_not_to_be_had_is_named_and_nothing_else_is_shown(tmp_p
         assert caught.value.ids["key"] == named
         assert reference.partition(":")[2] in str(caught.value)
         assert CANARY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+
+
+def test_a_long_path_with_a_wrong_character_is_refused_at_once(tmp_path):
+    """Its pattern once tried every way to divide the name: forty letters took for ever."""
+    assert key(tmp_path, INBOUND.replace('"/a"', f'"/{"a" * 5000}%"')) == "inbound.0.path"
