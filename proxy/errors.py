@@ -77,28 +77,56 @@ class ContentTypeMissing(RequestError):
     status = 415
     code = "content_type_missing"
     message = "The request has a body but no Content-Type."
-    remedy = "Send application/json or application/x-www-form-urlencoded."
+    remedy = "Send application/json, application/x-www-form-urlencoded, application/xml or multipart/form-data."
 
 
 class ContentTypeUnsupported(RequestError):
     status = 415
     code = "content_type_unsupported"
     message = "Route {route} cannot read this Content-Type."
-    remedy = "Send application/json or application/x-www-form-urlencoded, once."
+    remedy = "Send application/json, application/x-www-form-urlencoded, application/xml or multipart/form-data, once."
 
 
 class CharsetUnsupported(RequestError):
     status = 415
     code = "charset_unsupported"
-    message = "The charset that the Content-Type names is not supported."
+    message = "The body's charset is not supported, or is given in two ways."
     remedy = "Send the body in UTF-8."
 
 
 class ContentEncodingUnsupported(RequestError):
     status = 415
     code = "content_encoding_unsupported"
-    message = "Route {route} cannot read a compressed request body."
-    remedy = "Send the body without a Content-Encoding."
+    message = "Route {route} cannot read a request body in this Content-Encoding."
+    remedy = "Send the body as it is, or with gzip or deflate."
+
+
+class ContentEncodingInvalid(RequestError):
+    code = "content_encoding_invalid"
+    message = "The body is not what its Content-Encoding says."
+    remedy = "Send the body as it is, or whole in gzip or deflate."
+
+
+class BodyUnsearchable(RequestError):
+    code = "body_unsearchable"
+    message = "The body cannot be searched for card numbers: it is not what its Content-Encoding says."
+    remedy = "Send the body as it is, or whole in gzip or deflate; operators: or set the route's guard to report."
+
+
+class CardNumberFound(RequestError):
+    status = 422
+    code = "card_number_found"
+    message = "The request on route {route} has what looks like a card number in its {part}, outside its fields."
+    remedy = (
+        "Send card numbers only where the route has a field. Operators: add a field, an exception (guard_except), or "
+        "set the route's guard to tokenize or report."
+    )
+
+
+class KeyMisplaced(RequestError):
+    code = "key_misplaced"
+    message = "The request on route {route} has a Panless key where it would be sent on."
+    remedy = "Send the key in the Panless-Key header, or in a place that the route's `credential` names."
 
 
 class BodyTooLarge(RequestError):
@@ -176,6 +204,15 @@ class AnswerUnreadable(UpstreamError):
     code = "answer_unreadable"
     message = "The answer on route {route} cannot be searched for revealed values, so it is withheld."
     remedy = "The upstream got the request. Let it answer without compression, or with gzip or deflate."
+
+
+class AnswerHoldsCardNumber(UpstreamError):
+    code = "answer_holds_card_number"
+    message = "The answer on route {route} has what looks like a card number in its {part}, so it is withheld."
+    remedy = (
+        "The upstream got the request. Operators: add an exception (guard_except), or set the route's guard to "
+        "tokenize or report."
+    )
 
 
 class AnswerTooLarge(UpstreamError):

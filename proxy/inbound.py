@@ -8,18 +8,20 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.config import LimitsConfig
-from proxy.edge.body import body_type, continue_if_expected, pass_body, read_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
 from proxy.edge.identity import KEY_HEADER
+from proxy.edge.intake import Incoming, take
+from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import REQUEST_ID_HEADER
 from proxy.edge.relay import Answer, relay
+from proxy.errors import BodyUnsearchable, CardNumberFound
+from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
+from proxy.rewrite.reference import new_values
 from proxy.routes import InboundRoute, RouteTable
 from proxy.upstream.client import UpstreamClient, read_answer
-from vault.kinds import KINDS
-from vault.requests import NewValue
 from vault.service import Vault
 from vault.tokens import Token
 
@@ -50,6 +52,7 @@ class Inbound:
         self._upstream = upstream
         self._limits = limits
         self._metrics = metrics
+        self._guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
 
     async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         """Tokenize and forward; raises a PanlessError, and then nothing was forwarded that had to be tokenized."""
@@ -57,38 +60,34 @@ class Inbound:
         path, _, query = request.raw_path.partition("?")
         route = self._routes.match(request.method, request.raw_path)
         exchange.route, exchange.destination = route.name, route.destination
+        target = route.upstream_path(path), query
+        tokenizes = route.guard == Mode.TOKENIZE.value
         headers = _forwarded(request, exchange)
-        await continue_if_expected(request)
-        body = await self._body(request, route, exchange, headers)
-        answer = await self._upstream.send(route, request.method, route.upstream_target(path, query), headers, body)
+        incoming = await take(request, route, target, headers, self._limits, tokenizes=tokenizes)
+        message, body = await self._tokenized(incoming, route, exchange)
+        answer = await self._upstream.send(route, request.method, message, body)
         async with answer:
-            headers = end_to_end(answer.raw_headers)
-            passed = Answer(answer.status, answer.reason, headers, read_answer(answer, route))
+            passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), read_answer(answer, route))
             return await relay(request, exchange, passed)
 
-    async def _body(
-        self, request: web.BaseRequest, route: InboundRoute, exchange: Exchange, headers: CIMultiDict[str]
-    ) -> bytes | AsyncIterator[bytes] | None:
-        if not request.body_exists:
-            route.check_required(())
-            return None
-        if not route.fields:
-            return await pass_body(request, headers)
-        kind = body_type(request, route.name)
-        raw = await read_body(request, limit=self._limits.body_bytes, seconds=self._limits.body_seconds)
-        plan = find(raw, kind, route.fields)
+    async def _tokenized(
+        self, incoming: Incoming, route: InboundRoute, exchange: Exchange
+    ) -> tuple[Message, AsyncIterator[bytes] | None]:
+        plan = find(incoming.message, route.fields)
         route.check_required(match.field.at for match in plan.matches)
-        exchange.values = len(plan.matches)
+        mode = Mode(route.guard)
+        plan = await self._guard.judge(plan, mode, exchange)
+        exchange.values = len(plan.matches) if route.fields else None
+        body = incoming.streams
+        if body is not None and self._guard.can_search(incoming.coding, mode, exchange):
+            body = self._guard.stream(body, incoming.coding, mode, exchange)
         tokens = await self._tokenize(plan, route, exchange)
-        return plan.fill([str(token) for token in tokens])
+        return plan.fill([token.shown for token in tokens]), body
 
     async def _tokenize(self, plan: Plan, route: InboundRoute, exchange: Exchange) -> Sequence[Token]:
         if not plan.matches:
             return []
-        values = [
-            NewValue(KINDS[match.field.kind], match.value, str(match.field.at), match.of) for match in plan.matches
-        ]
-        tokens = await self._vault.tokenize(values, route.tenant, exchange.context)
+        tokens = await self._vault.tokenize(new_values(plan), route.tenant, exchange.context)
         for match in plan.matches:
             self._metrics.values.labels("tokenize", match.field.kind).inc()
         return tokens

@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import structlog
-from aiohttp import ClientResponse, web
+from aiohttp import web
 from multidict import CIMultiDict
 
+from proxy.answering import Answering
 from proxy.config import LimitsConfig
-from proxy.edge.body import body_type, continue_if_expected, pass_body, read_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
-from proxy.edge.identity import credential, find_key, put_secret
+from proxy.edge.identity import KEY_PREFIX, credential, find_key, put_secret
+from proxy.edge.intake import take
 from proxy.edge.metrics import Metrics
-from proxy.edge.relay import Answer, relay
-from proxy.errors import ValueGuessed
+from proxy.errors import KeyMisplaced, ValueGuessed
 from proxy.rewrite.guesses import holds_guess, worth_searching
+from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
-from proxy.rewrite.reference import references
-from proxy.rewrite.scrub import Scrubber, Secret
+from proxy.rewrite.reference import filled, key_in, references, swapped
+from proxy.rewrite.scrub import Secret
 from proxy.routes import OutboundRoute, RouteTable
-from proxy.upstream.answer import ask_for_readable, cleaned
-from proxy.upstream.client import UpstreamClient, read_answer
+from proxy.upstream.answer import ask_for_readable, ask_for_whole
+from proxy.upstream.client import UpstreamClient
 from vault.errors import Denied, NotAToken, StoreError
 from vault.policy import Action, Denial, Permit, decide
-from vault.requests import Revealed
+from vault.requests import Reference, Revealed
 from vault.sensitive import Sensitive
 from vault.service import Vault
 
 _REPLACED = ("host", "expect", "content-length")
 # After these the gateway may still take the same request: the verification code has to be there for it.
 _NOT_DEFINITE = {408, 409, 425, 429}
+_key = re.compile(rf"{KEY_PREFIX}[0-9A-Za-z]{{16}}", re.ASCII).search
+_key_bytes = re.compile(rb"%b[0-9A-Za-z]{16}" % KEY_PREFIX.encode()).search
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """What goes to the gateway: its body, what was revealed in it, and what its answer is searched for."""
+    """What goes to the gateway, what was revealed in it, and what its answer is searched for."""
 
-    body: bytes | AsyncIterator[bytes] | None
+    message: Message
     revealed: Sequence[Revealed] = ()
     secrets: Sequence[Secret] = ()
 
@@ -62,6 +66,7 @@ class Outbound:
         self._upstream = upstream
         self._limits = limits
         self._metrics = metrics
+        self._answering = Answering(vault, metrics, limits.answer_bytes)
 
     async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         """Reveal and forward; raises a PanlessError, and then the gateway got nothing unless the error says so."""
@@ -70,17 +75,28 @@ class Outbound:
         route = self._routes.match(request.method, request.raw_path)
         exchange.route, exchange.destination = route.name, route.destination
         headers = end_to_end(request.raw_headers, drop=_REPLACED)
-        permit = await self._permit(headers, route, exchange)
-        put_secret(headers, route.slots, route.secret)
-        await continue_if_expected(request)
-        outgoing = await self._outgoing(request, route, permit, exchange, headers)
-        target = route.upstream_target(path, query)
-        answer = await self._upstream.send(route, request.method, target, headers, outgoing.body)
+        credential = route.credential
+        key = find_key(headers, credential.slots)
+        put_secret(headers, credential.slots, credential.secret, always=credential.always)
+        ask_for_readable(headers)
+        # Who asks is known before a body is read, unless the key is in it.
+        permit = await self._permit(key, route, exchange) if key or not credential.inside else None
+        incoming = await take(request, route, (route.upstream_path(path), query), headers, self._limits)
+        plan = find(incoming.message, route.fields)
+        permit = permit or await self._permit(key_in(plan), route, exchange)
+        route.check_required(match.field.at for match in plan.matches)
+        outgoing = await self._revealed(swapped(plan), route, permit, exchange)
+        answer = await self._upstream.send(route, request.method, outgoing.message, incoming.streams)
         async with answer:
-            return await self._answer(request, exchange, route, answer, outgoing)
+            # The gateway has answered, whether or not its answer can be passed on.
+            await self._settle(answer.status, outgoing.revealed, exchange)
+            tenant = permit.principal.tenant
+            return await self._answering.pass_on(
+                request, exchange, route, answer, secrets=outgoing.secrets, tenant=tenant
+            )
 
-    async def _permit(self, headers: CIMultiDict[str], route: OutboundRoute, exchange: Exchange) -> Permit:
-        principal = await self._vault.identify(find_key(headers, route.slots), exchange.context)
+    async def _permit(self, key: str, route: OutboundRoute, exchange: Exchange) -> Permit:
+        principal = await self._vault.identify(key, exchange.context)
         exchange.app = principal.app
         decision = decide(principal, Action("reveal", route.name, route.apps), route.destination)
         if isinstance(decision, Denial):
@@ -88,68 +104,34 @@ class Outbound:
             raise Denied(route=route.name)
         return decision
 
-    async def _outgoing(
-        self,
-        request: web.BaseRequest,
-        route: OutboundRoute,
-        permit: Permit,
-        exchange: Exchange,
-        headers: CIMultiDict[str],
-    ) -> _Outgoing:
-        if not request.body_exists:
-            route.check_required(())
-            return _Outgoing(None)
-        if not route.fields:
-            return _Outgoing(await pass_body(request, headers))
-        kind = body_type(request, route.name)
-        raw = await read_body(request, limit=self._limits.body_bytes, seconds=self._limits.body_seconds)
-        plan = find(raw, kind, route.fields)
-        route.check_required(match.field.at for match in plan.matches)
-        exchange.values = len(plan.matches)
-        if not plan.matches:
-            return _Outgoing(raw)
-        revealed = await self._reveal(plan, permit, exchange)
-        secrets = [Secret(each.value, str(each.token)) for each in revealed]
-        others: list[bytes | memoryview] = [*plan.remainder(), *_as_bytes(request.raw_path, *headers.values())]
-        if holds_guess(others, secrets):
-            await self._vault.record_denial(permit.refused(ValueGuessed.code), exchange.context)
-            raise ValueGuessed(route=route.name)
-        ask_for_readable(headers)
-        body = plan.fill([each.value for each in revealed])
-        return _Outgoing(body, revealed, [*worth_searching(others, secrets), *_own(route)])
+    async def _revealed(self, plan: Plan, route: OutboundRoute, permit: Permit, exchange: Exchange) -> _Outgoing:
+        wanted = await self._references(plan, permit, exchange)
+        exchange.values = len(wanted) if route.fields else None
+        revealed = await self._vault.reveal(wanted, permit, exchange.context) if wanted else []
+        for reference in wanted:
+            self._metrics.values.labels("reveal", reference.kind.name).inc()
+        secrets: list[Secret] = []
+        if revealed:
+            secrets = [Secret(each.value, each.token.shown) for each in revealed]
+            others = list(plan.everything_else())
+            if holds_guess(others, secrets):
+                await self._vault.record_denial(permit.refused(ValueGuessed.code), exchange.context)
+                raise ValueGuessed(route=route.name)
+            secrets = [*worth_searching(others, secrets), *_own(route)]
+        message = plan.fill(filled(plan, revealed, route.credential.secret))
+        if _holds_key(message):
+            raise KeyMisplaced(route=route.name)
+        return _Outgoing(_searchable(message) if revealed else message, revealed, secrets)
 
-    async def _reveal(self, plan: Plan, permit: Permit, exchange: Exchange) -> Sequence[Revealed]:
+    async def _references(self, plan: Plan, permit: Permit, exchange: Exchange) -> Sequence[Reference]:
         try:
-            wanted = references(plan)
+            return references(plan)
         except NotAToken as error:
             await self._vault.record_denial(permit.refused(error.code), exchange.context)
             raise
-        revealed = await self._vault.reveal(wanted, permit, exchange.context)
-        for match in plan.matches:
-            self._metrics.values.labels("reveal", match.field.kind).inc()
-        return revealed
-
-    async def _answer(
-        self,
-        request: web.BaseRequest,
-        exchange: Exchange,
-        route: OutboundRoute,
-        answer: ClientResponse,
-        outgoing: _Outgoing,
-    ) -> web.StreamResponse:
-        if not outgoing.revealed:
-            headers = end_to_end(answer.raw_headers)
-            passed = Answer(answer.status, answer.reason, headers, read_answer(answer, route))
-            return await relay(request, exchange, passed)
-        # The gateway has answered, whether or not its answer can be passed on.
-        await self._settle(answer.status, outgoing.revealed, exchange)
-        scrubber = Scrubber(outgoing.secrets)
-        headers, body = await cleaned(answer, scrubber, route, self._limits.answer_bytes)
-        reason = scrubber.clean_text(answer.reason or "")
-        return await relay(request, exchange, Answer(answer.status, reason, headers, body))
 
     async def _settle(self, status: int, revealed: Sequence[Revealed], exchange: Exchange) -> None:
-        if status >= 500 or status in _NOT_DEFINITE:
+        if not revealed or status >= 500 or status in _NOT_DEFINITE:
             return
         try:
             await self._vault.settle(revealed)
@@ -158,13 +140,20 @@ class Outbound:
             log.warning("lease_not_ended", code=error.code, request_id=exchange.request_id)
 
 
-def _as_bytes(*texts: str) -> list[bytes]:
-    return [text.encode("utf-8", "surrogateescape") for text in texts]
+def _holds_key(message: Message) -> bool:
+    return any(map(_key, (message.path, message.query))) or _key_bytes(message.body) is not None
+
+
+def _searchable(message: Message) -> Message:
+    headers = CIMultiDict(message.headers)
+    ask_for_whole(headers)
+    return replace(message, headers=tuple(headers.items()))
 
 
 def _own(route: OutboundRoute) -> list[Secret]:
     """Return the gateway's secret as it stands in a request: a gateway that quotes it must not tell the application."""
-    if route.secret is None:
+    secret = route.credential.secret
+    if secret is None:
         return []
-    basic = credential("basic", route.secret).partition(" ")[2]
-    return [Secret(Sensitive(text), "[credential]") for text in (route.secret, basic)]
+    basic = credential("basic", secret).partition(" ")[2]
+    return [Secret(Sensitive(text), "[credential]") for text in (secret, basic)]

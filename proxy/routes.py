@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 from proxy.config import InboundConfig, OutboundConfig, RouteConfig
 from proxy.errors import FieldMissing, MethodNotAllowed, RouteNotFound, TargetAmbiguous, TargetInvalid
-from proxy.rewrite.plan import Field
+from proxy.protected import Credential, exceptions, protected
+from proxy.rewrite.fields import KEPT, Field, Fields
 from proxy.rewrite.selectors import Selector
 
 
@@ -24,12 +25,13 @@ class Route:
     scheme: str
     authority: str
     base_path: str | None
-    fields: tuple[Field, ...]
+    fields: Fields
     required: frozenset[Selector]
+    guard: str
 
     @classmethod
-    def common(cls, config: RouteConfig) -> dict[str, object]:
-        """Compile what both kinds of route share."""
+    def common(cls, config: RouteConfig, more: Iterable[Field] = ()) -> dict[str, object]:
+        """Compile what both kinds of route share; `more` are fields that the configuration does not name."""
         url = config.upstream_url
         return {
             "name": config.name,
@@ -38,9 +40,15 @@ class Route:
             "scheme": url.scheme,
             "authority": url.netloc,
             "base_path": url.path or None,
-            "fields": tuple(_field(each.at, each.kind, each.of) for each in config.fields),
+            "fields": Fields([*protected(config), *more]),
             "required": frozenset(Selector.parse(each.at) for each in config.fields if each.required),
+            "guard": config.guard,
         }
+
+    @property
+    def protects_body(self) -> bool:
+        """Whether something in the body may have to be replaced."""
+        return any(each.kind != KEPT for each in self.fields.body)
 
     @property
     def destination(self) -> str:
@@ -52,15 +60,13 @@ class Route:
         for missing in sorted(map(str, self.required.difference(found))):
             raise FieldMissing(at=missing, route=self.name)
 
-    def upstream_target(self, path: str, query: str) -> str:
-        """Return the request target for the upstream: its path with the remainder appended, query untouched."""
+    def upstream_path(self, path: str) -> str:
+        """Return the path for the upstream: its own with the remainder appended."""
         if self.base_path is None:
-            target = path
-        elif self.path.endswith("/"):
-            target = self.base_path.rstrip("/") + "/" + path[len(self.path) :]
-        else:
-            target = self.base_path
-        return f"{target}?{query}" if query else target
+            return path
+        if self.path.endswith("/"):
+            return self.base_path.rstrip("/") + "/" + path[len(self.path) :]
+        return self.base_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +75,26 @@ class InboundRoute(Route):
 
     @classmethod
     def compile(cls, config: InboundConfig) -> InboundRoute:
-        return cls(**cls.common(config), tenant=config.tenant)  # type: ignore[arg-type]
+        return cls(**cls.common(config, exceptions(config)), tenant=config.tenant)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundRoute(Route):
+    """`answers` are the guard's exceptions, which are for what comes back."""
+
     apps: frozenset[str]
-    slots: tuple[str, ...]
-    secret: str | None = field(repr=False)
+    credential: Credential
+    answers: Fields
 
     @classmethod
     def compile(cls, config: OutboundConfig, secret: str | None) -> OutboundRoute:
-        slots = config.credential.slots if config.credential else ()
-        return cls(**cls.common(config), apps=config.apps, slots=slots, secret=secret)  # type: ignore[arg-type]
-
-
-def _field(at: str, kind: str, of: str | None) -> Field:
-    return Field(Selector.parse(at), kind, Selector.parse(of) if of else None)
+        credential = Credential.compile(config, secret)
+        return cls(
+            **cls.common(config, credential.inside),  # type: ignore[arg-type]
+            apps=config.apps,
+            credential=credential,
+            answers=Fields(exceptions(config)),
+        )
 
 
 AnyRoute = TypeVar("AnyRoute", bound=Route)

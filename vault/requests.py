@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from vault.card_tokens import CardShape
 from vault.kinds import Kind
 from vault.sensitive import Sensitive
 from vault.tokens import Token
@@ -22,22 +23,29 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class NewValue:
-    """A value to tokenize. `at` names its place in errors; `of` is the index of the card that a CVC belongs to."""
+    """A value to tokenize. `at` names its place in errors; `of` is the index of the card that a CVC belongs to.
+
+    With a `shape` its token looks like a card number or, for a CVC, like a code.
+    """
 
     kind: Kind
     value: Sensitive
     at: str
     of: int | None = None
+    shape: CardShape | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A value to reveal: by its token, or (`token` is None) the CVC that is leased for the card at index `of`."""
+    """A value to reveal: by its token; by `digits`, which may be a card-shaped token and may be anything; or, with
+    neither, the CVC that is leased for the card at index `of`.
+    """
 
     kind: Kind
     token: Token | None
     at: str
     of: int | None = None
+    digits: Sensitive | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,15 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.audit.event import Event, Outcome
+from vault.card_tokens import CardShape, card_token
 from vault.crypto.app_key import digest
+from vault.crypto.data_key import DataKey
 from vault.crypto.envelope import Binding, seal, unseal
-from vault.crypto.fingerprint import fingerprint
-from vault.errors import AppKeyRevoked, AppUnknown, KeyFailure, PanlessError, TokenRejected
+from vault.crypto.fingerprint import derived, fingerprint
+from vault.errors import AppKeyRevoked, AppUnknown, KeyFailure, NotAToken, PanlessError, TokenRejected
 from vault.keys.file import FileKeyProvider
 from vault.keys.keyring import Keyring
-from vault.kinds import Kind, Storage
+from vault.kinds import PAN, Description, Storage, code_length
 from vault.policy import Denial, Permit, Principal
 from vault.requests import Context, NewValue, Reference, Revealed
 from vault.sensitive import Sensitive
@@ -30,13 +32,15 @@ from vault.store.apps import KeyHolder, KeyHolders
 from vault.store.batch import Batcher
 from vault.store.database import Database, Pool, Role
 from vault.store.keys import KeyRows
-from vault.store.records import NewLease, NewRecord, Records, SealedRow, Wanted
+from vault.store.records import Candidate, Known, NewLease, NewRecord, Records, SealedRow, Wanted
+from vault.store.rows import Write
 from vault.store.selection import Selection
-from vault.store.writer import Statistics, Write, Writer
+from vault.store.writer import Statistics, Writer
 from vault.tokens import Token, mint
 
 POOL_SIZE = 8
 LOOK_UP_LIMIT = 512
+CANDIDATES = 8
 
 
 class Vault:
@@ -53,6 +57,9 @@ class Vault:
         )
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._rows: Batcher[Wanted, list[SealedRow]] = Batcher(self._records.find, limit=LOOK_UP_LIMIT)
+        self._marks: Batcher[Sequence[bytes], dict[bytes, Known]] = Batcher(
+            self._records.find_fingerprints, limit=LOOK_UP_LIMIT
+        )
         self._holders: Batcher[bytes, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
         self._ended: Batcher[Sequence[UUID], None] = Batcher(self._records.end_leases, limit=LOOK_UP_LIMIT)
 
@@ -71,7 +78,7 @@ class Vault:
     async def close(self) -> None:
         """Finish all writes, then disconnect."""
         await self._writer.close()
-        for batcher in (self._rows, self._holders, self._ended):
+        for batcher in (self._rows, self._marks, self._holders, self._ended):
             await batcher.close()
         await self._pool.close()
 
@@ -95,11 +102,19 @@ class Vault:
             raise await self._denied(AppKeyRevoked(), context, "authenticate", app=holder.app)
         return Principal(holder.app, holder.tenant)
 
-    async def record(self, action: str, context: Context, *, app: str | None = None, tenant: str | None = None) -> None:
-        """Record something that was done without touching a value."""
-        await self._writer.write(
-            Write(lambda _tokens: _event(context, action, Outcome.PERMITTED, app=app, tenant=tenant))
-        )
+    async def record(
+        self,
+        action: str,
+        context: Context,
+        *,
+        app: str | None = None,
+        tenant: str | None = None,
+        refusal: str | None = None,
+    ) -> None:
+        """Record something that was done without touching a value or, with the code of a `refusal`, was not done."""
+        outcome = Outcome.PERMITTED if refusal is None else Outcome.DENIED
+        event = _event(context, action, outcome, code=refusal, app=app, tenant=tenant)
+        await self._writer.write(Write(lambda _tokens: event))
 
     async def record_denial(self, denial: Denial, context: Context) -> None:
         """Record what policy refused."""
@@ -120,32 +135,36 @@ class Vault:
     async def tokenize(self, values: Sequence[NewValue], tenant: str, context: Context) -> list[Token]:
         """Return one token per value. Nothing is stored if one of them is refused."""
         normal = [each.kind.normalise(each.value, each.at) for each in values]
-        tokens = [mint(each.kind.token_prefix) for each in values]
+        tokens = [_minted(each, value) for each, value in zip(values, normal, strict=True)]
         vaulted = [i for i, each in enumerate(values) if each.kind.storage is Storage.VAULT]
-        records = [await self._record(values[i].kind, normal[i], tokens[i], tenant) for i in vaulted]
+        records = [await self._record(values[i], normal[i], tokens[i], tenant) for i in vaulted]
         leases = [
             await self._lease(each, normal[i], tokens[i], tenant, vaulted)
             for i, each in enumerate(values)
             if each.kind.storage is Storage.LEASE
         ]
 
-        def resolved(final: Sequence[UUID]) -> list[Token]:
+        def resolved(final: Sequence[Known]) -> list[Token]:
             stored = dict(zip(vaulted, final, strict=True))
-            return [Token(token.prefix, stored.get(i, token.id)) for i, token in enumerate(tokens)]
+            return [Token(token.prefix, *stored[i]) if i in stored else token for i, token in enumerate(tokens)]
 
-        def event(final: Sequence[UUID]) -> Event:
+        def event(final: Sequence[Known]) -> Event:
             return _event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=resolved(final))
 
         return resolved(await self._writer.write(Write(event, records, leases)))
 
-    async def _record(self, kind: Kind, value: Sensitive, token: Token, tenant: str) -> NewRecord:
+    async def _record(self, new: NewValue, value: Sensitive, token: Token, tenant: str) -> NewRecord:
         key = await self._keyring.sealing_key(tenant)
-        sealed = seal(key, value, Binding(tenant, token, kind.name))
-        mark = None
-        if self._settings.reuse_tokens:
-            mark = fingerprint(await self._keyring.fingerprint_key(tenant), kind.name, value)
-        about = kind.describe(value)
-        return NewRecord(mark, token.id, tenant, kind.name, key.id, sealed, about.brand, about.last4)
+        sealed = seal(key, value, Binding(tenant, token, new.kind.name))
+        about = new.kind.describe(value)
+        mark, candidates = None, []
+        reused = self._settings.reuse_tokens and new.kind.reusable
+        if reused or new.shape is not None:
+            marking = await self._keyring.fingerprint_key(tenant)
+            mark = fingerprint(marking, new.kind.name, value) if reused else None
+            if new.shape is not None:
+                candidates = _candidates(marking, new.shape, about, mark or token.id.bytes)
+        return NewRecord(mark, token.id, tenant, new.kind.name, key.id, sealed, about.brand, about.last4, candidates)
 
     async def _lease(
         self, new: NewValue, value: Sensitive, token: Token, tenant: str, vaulted: Sequence[int]
@@ -161,17 +180,19 @@ class Vault:
 
         Raises TokenRejected, KeyFailure or StoreError; then nothing was opened, and the refusal is recorded.
         """
-        selection = Selection(
-            references,
-            permit.principal.tenant,
-            self._settings.cvc_lifetime,
-            self._settings.cvc_attempts,
-        )
-        tokens: list[Token] = [each.token for each in references if each.token is not None]
+        tokens: list[Token] = []
         try:
+            references = await self._by_token(references, permit.principal.tenant)
+            tokens = [each.token for each in references if each.token is not None]
+            selection = Selection(
+                references,
+                permit.principal.tenant,
+                self._settings.cvc_lifetime,
+                self._settings.cvc_attempts,
+            )
             rows = selection.choose(await self._rows.submit(selection.wanted()))
             keys = [await self._keyring.opening_key(row.data_key) for row in rows]
-            tokens = [Token(r.kind.token_prefix, row.token) for r, row in zip(references, rows, strict=True)]
+            tokens = [_found(r, row) for r, row in zip(references, rows, strict=True)]
             leases = [row.token for row in rows if row.attempts is not None]
             await self._writer.write(Write(lambda _final: _reveal_event(context, permit, tokens), used_leases=leases))
             bindings = [Binding(row.tenant, t, row.kind) for t, row in zip(tokens, rows, strict=True)]
@@ -183,6 +204,19 @@ class Vault:
         return [
             Revealed(value, token, None if row.attempts is None else row.token)
             for value, token, row in zip(opened, tokens, rows, strict=True)
+        ]
+
+    async def _by_token(self, references: Sequence[Reference], tenant: str) -> list[Reference]:
+        """Return the references with the tokens that their digits are; raises NotAToken for digits that are none."""
+        given = [each.digits for each in references if each.digits is not None]
+        if not given:
+            return list(references)
+        key = await self._keyring.fingerprint_key(tenant)
+        marks = [None if each.digits is None else fingerprint(key, PAN.name, each.digits) for each in references]
+        known = await self._marks.submit([mark for mark in marks if mark is not None])
+        return [
+            each if mark is None else _by_digits(each, known.get(mark))
+            for each, mark in zip(references, marks, strict=True)
         ]
 
     async def settle(self, revealed: Sequence[Revealed]) -> None:
@@ -199,6 +233,33 @@ class Vault:
         event = _event(context, action, Outcome.DENIED, code=error.code, app=app)
         await self._writer.write(Write(lambda _tokens: event))
         return error
+
+
+def _minted(new: NewValue, value: Sensitive) -> Token:
+    token = mint(new.kind.token_prefix)
+    if new.shape is None or new.kind.storage is not Storage.LEASE:
+        return token
+    # Any digits do: the code is found through its card's token.
+    return replace(token, digits="0" * code_length(value))
+
+
+def _candidates(key: DataKey, shape: CardShape, about: Description, seed: bytes) -> list[Candidate]:
+    """Return the card-shaped forms for one card, always the same ones for the same seed."""
+    label = f"card-token {shape.max_length} {shape.keep_bin} {shape.keep_last4} {shape.luhn}"
+    entropy = (derived(key, label, seed, bytes([number])) for number in range(CANDIDATES))
+    forms = [card_token(shape, about, each) for each in entropy]
+    return [Candidate(fingerprint(key, PAN.name, Sensitive(digits)), digits) for digits in forms]
+
+
+def _found(reference: Reference, row: SealedRow) -> Token:
+    digits = reference.token.digits if reference.token is not None else None
+    return Token(reference.kind.token_prefix, row.token, digits)
+
+
+def _by_digits(reference: Reference, known: Known | None) -> Reference:
+    if known is None or known.digits is None:
+        raise NotAToken(at=reference.at)
+    return replace(reference, token=Token(reference.kind.token_prefix, *known))
 
 
 def _event(

@@ -11,7 +11,7 @@ import base64
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -25,13 +25,22 @@ _TOKEN = re.compile(r"(tok|cvc)_([0-7][0-9a-hjkmnp-tv-z]{25})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An opaque reference to one sealed value. Not sensitive: it may be shown, stored and logged."""
+    """An opaque reference to one sealed value. Not sensitive: it may be shown, stored and logged.
+
+    `digits` is how an application gets it where the token has to look like a card number or a code.
+    """
 
     prefix: str
     id: UUID
+    digits: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return type_id(self.prefix, self.id)
+
+    @property
+    def shown(self) -> str:
+        """What an application gets."""
+        return self.digits or str(self)
 
     @property
     def minted_at(self) -> datetime:

@@ -3,6 +3,7 @@
 from proxy.config.load import load, parse
 from proxy.config.models import (
     Config,
+    FieldConfig,
     InboundConfig,
     LimitsConfig,
     ListenerConfig,
@@ -12,6 +13,7 @@ from proxy.config.models import (
 
 __all__ = [
     "Config",
+    "FieldConfig",
     "InboundConfig",
     "LimitsConfig",
     "ListenerConfig",

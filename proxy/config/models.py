@@ -17,9 +17,11 @@ from proxy.config.values import (
     Seconds,
     SecretReference,
     SelectorText,
+    Slot,
     Upstream,
     is_loopback,
 )
+from vault.kinds import KINDS, PAN, Storage
 
 
 class _Model(BaseModel):
@@ -89,17 +91,43 @@ class ListenConfig(_Model):
     admin: ListenerConfig | None = None
 
 
+class ShapeConfig(_Model):
+    """How a card-shaped token looks: of the card's digits it keeps the first six and the last four, or not.
+
+    `luhn`: whether its check digit is right. A wrong one keeps a token from being taken for a card number.
+    """
+
+    max_length: Annotated[int, Field(ge=13, le=19)] = 19
+    keep_bin: bool = False
+    keep_last4: bool = True
+    luhn: bool = False
+
+
 class FieldConfig(_Model):
     """`at` selects, `kind` says what stands there, `of` names the card that a CVC belongs to.
 
-    A body without a `required` field is refused.
+    A message without a `required` field is refused. `number`: in JSON, what takes the place is written as a number
+    where it can be one.
     """
 
     at: SelectorText
     kind: KindName
     of: SelectorText | None = None
     required: bool = False
-    token: Literal["opaque"] = "opaque"  # noqa: S105  # a format, not a secret
+    number: bool = False
+    token: Literal["opaque", "card"] = "opaque"  # noqa: S105  # a format, not a secret
+    shape: ShapeConfig = ShapeConfig()
+
+    @model_validator(mode="after")
+    def _check_token(self) -> FieldConfig:
+        kind = KINDS[self.kind]
+        if self.token == "card" and not (kind.card or (kind.storage is Storage.LEASE and self.of is not None)):  # noqa: S105
+            raise ValueError("token: card-shaped ones are for card numbers, and for a cvc with `of`")
+        if self.shape.luhn and kind is not PAN:
+            raise ValueError("shape: luhn is for a pan")
+        if self.token != "card" and self.shape != ShapeConfig():  # noqa: S105
+            raise ValueError('shape: it needs token = "card"')
+        return self
 
 
 class TimeoutConfig(_Model):
@@ -119,6 +147,8 @@ class RouteConfig(_Model):
     plain_http: bool = False
     timeouts: TimeoutConfig = TimeoutConfig()
     fields: tuple[FieldConfig, ...] = ()
+    guard: Literal["refuse", "tokenize", "report"] = "refuse"
+    guard_except: tuple[SelectorText, ...] = ()
 
     @property
     def upstream_url(self) -> SplitResult:
@@ -142,10 +172,20 @@ class InboundConfig(RouteConfig):
 
 
 class CredentialConfig(_Model):
-    """`slots`: where the SDK puts the gateway's credential; `secret`: what goes there on the way out."""
+    """`slots`: where the SDK puts the gateway's credential; `secret`: what goes there on the way out.
 
-    slots: Annotated[tuple[Literal["bearer", "basic"], ...], Field(min_length=1)] = ("bearer",)
+    `always`: also over what an application put there that is no Panless key.
+    """
+
+    slots: Annotated[tuple[Slot, ...], Field(min_length=1)] = ("bearer",)
     secret: SecretReference | None = None
+    always: bool = False
+
+    @model_validator(mode="after")
+    def _needs_secret(self) -> CredentialConfig:
+        if self.secret is None and any(slot.startswith(("$", "query:")) for slot in self.slots):
+            raise ValueError("slots: a Panless key in the query or the body needs a `secret` to take its place")
+        return self
 
 
 class OutboundConfig(RouteConfig):
@@ -183,6 +223,9 @@ class Config(_Model):
             raise ValueError(f"two routes are named {min(twice)}")
         for routes in (self.inbound, self.outbound):
             _check_overlap(routes)
+        fields = (field for route in self.inbound for field in route.fields)
+        if not self.vault.reuse_tokens and any(field.shape.luhn for field in fields):
+            raise ValueError("vault.reuse_tokens: without it a shape with luhn could equal a card number")
         binds = [each.bind for _, each in self.listen if each is not None]
         if twice := {bind for bind in binds if binds.count(bind) > 1 and not bind.endswith(":0")}:
             raise ValueError(f"two listeners bind {min(twice)}")

@@ -78,6 +78,17 @@ KindName = Annotated[str, AfterValidator(_check_kind)]
 SelectorText = Annotated[str, AfterValidator(_check_selector)]
 
 
+def _check_slot(text: str) -> str:
+    if text in ("bearer", "basic", "basic-password"):
+        return text
+    if not text.startswith(("header:", "query:", "$")):
+        raise ValueError("a slot is bearer, basic, basic-password, header:NAME, query:NAME, or a selector of the body")
+    return _check_selector(text)
+
+
+Slot = Annotated[str, AfterValidator(_check_slot)]
+
+
 def _check_bind(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:

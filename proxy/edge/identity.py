@@ -1,7 +1,8 @@
 """Who asks: finds an application's Panless key in a request, and puts the gateway's secret in its place.
 
-The key is in the header Panless-Key, or where the gateway's SDK puts its key: `bearer` (Authorization: Bearer KEY) or
-`basic` (Authorization: Basic, KEY as the user name).
+The key is in the header Panless-Key, or where the gateway's SDK puts its key. Such a slot is `bearer` (Authorization:
+Bearer KEY), `basic` (KEY as the user name), `basic-password`, or `header:NAME`; slots in the query and the body are
+fields of the route, and are not handled here.
 """
 
 from __future__ import annotations
@@ -14,58 +15,81 @@ from multidict import CIMultiDict
 
 KEY_HEADER = "Panless-Key"
 KEY_PREFIX = "plk_"
-_AUTHORIZATION = "Authorization"
+AUTHORIZATION = "Authorization"
+BEARER, BASIC, BASIC_PASSWORD, HEADER = "bearer", "basic", "basic-password", "header:"
 
 
 def find_key(headers: CIMultiDict[str], slots: Sequence[str]) -> str:
-    """Return the key that the request carries, or an empty string. Panless-Key goes before the slots."""
+    """Return the key that the request carries, or an empty string. Panless-Key goes before the slots.
+
+    Without one, what stands in the first slot that is filled is returned: it is no key, and recorded as that.
+    """
     if (given := headers.getall(KEY_HEADER, [])) != []:
         return given[0] if len(given) == 1 else ""
-    scheme, credential = _authorization(headers)
-    if scheme == "bearer" and "bearer" in slots:
-        return credential
-    if scheme == "basic" and "basic" in slots:
-        return _basic_user(credential)
-    return ""
+    found = [credential for slot in slots if (credential := _read(headers, slot))]
+    return next((each for each in found if each.startswith(KEY_PREFIX)), found[0] if found else "")
 
 
-def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | None) -> None:
-    """Take every Panless key out, and put the gateway's secret in: in the slot that was used, or in the first one.
+def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | None, *, always: bool = False) -> None:
+    """Take every Panless key out, and put the gateway's secret in: in the slot with the key, or in the first empty one.
 
-    Panless keys are for Panless, and no gateway may see one, whatever header it stands in.
+    What else an application put into a slot stays, unless `always` says that the secret goes over it. Panless keys are
+    for Panless, and no gateway may see one, whatever header it stands in.
     """
-    scheme, _ = _authorization(headers)
     headers.popall(KEY_HEADER, None)
-    if secret is not None:
-        # Put in its place, so that the order of the headers stays.
-        headers[_AUTHORIZATION] = credential(scheme if scheme in slots else slots[0], secret)
+    if secret is not None and slots:
+        slot = next((each for each in slots if _read(headers, each).startswith(KEY_PREFIX)), None)
+        empty = not any(_name(each) in headers for each in slots)
+        if slot is None and (empty or always):
+            slot = next((each for each in slots if _read(headers, each)), slots[0])
+        if slot is not None:
+            # Put in its place, so that the order of the headers stays.
+            headers[_name(slot)] = credential(slot, secret, headers.get(_name(slot), ""))
     for name in {name for name, value in headers.items() if holds_key(value)}:
         headers.popall(name, None)
 
 
 def holds_key(value: str) -> bool:
-    """Tell whether a header's value holds a Panless key, plain or as Basic's user name."""
-    scheme, _, encoded = value.partition(" ")
-    return KEY_PREFIX in value or (scheme.lower() == "basic" and _basic_user(encoded.strip()).startswith(KEY_PREFIX))
+    """Tell whether a header's value holds a Panless key, plain or in Basic."""
+    return KEY_PREFIX in value or any(KEY_PREFIX in part for part in _basic(value))
 
 
-def credential(slot: str, secret: str) -> str:
-    """Return the Authorization header of a secret."""
-    if slot == "basic":
-        return "Basic " + base64.b64encode(f"{secret}:".encode()).decode()
-    return f"Bearer {secret}"
+def credential(slot: str, secret: str, before: str = "") -> str:
+    """Return the value of a slot's header with a secret; `before` is what stood there."""
+    if slot == BASIC:
+        return _encoded(secret if ":" in secret else f"{secret}:")
+    if slot == BASIC_PASSWORD:
+        return _encoded(f"{_basic(before)[0]}:{secret}")
+    return f"Bearer {secret}" if slot == BEARER else secret
 
 
-def _authorization(headers: CIMultiDict[str]) -> tuple[str, str]:
-    values = headers.getall(_AUTHORIZATION, [])
+def _name(slot: str) -> str:
+    return slot.removeprefix(HEADER) if slot.startswith(HEADER) else AUTHORIZATION
+
+
+def _read(headers: CIMultiDict[str], slot: str) -> str:
+    values = headers.getall(_name(slot), [])
     if len(values) != 1:
-        return "", ""
-    scheme, _, credential = values[0].partition(" ")
-    return scheme.lower(), credential.strip()
-
-
-def _basic_user(credential: str) -> str:
-    try:
-        return base64.b64decode(credential, validate=True).decode("ascii").partition(":")[0]
-    except (binascii.Error, UnicodeDecodeError, ValueError):
         return ""
+    scheme, _, given = values[0].partition(" ")
+    if slot == BEARER:
+        return given.strip() if scheme.lower() == BEARER else ""
+    if slot in (BASIC, BASIC_PASSWORD):
+        return _basic(values[0])[slot == BASIC_PASSWORD]
+    return values[0].strip()
+
+
+def _basic(value: str) -> tuple[str, str]:
+    """Return user name and password of an Authorization header's value; both are empty if it is not Basic."""
+    scheme, _, given = value.partition(" ")
+    if scheme.lower() != BASIC:
+        return "", ""
+    try:
+        user, _, password = base64.b64decode(given.strip(), validate=True).decode("ascii").partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return "", ""
+    return user, password
+
+
+def _encoded(pair: str) -> str:
+    return "Basic " + base64.b64encode(pair.encode()).decode()

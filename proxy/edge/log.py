@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from proxy.guard import mask
+from proxy.guard.masking import mask
 
 _APP_KEY = re.compile(r"plk_[a-z2-7]{8,}", re.ASCII)
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]

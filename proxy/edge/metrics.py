@@ -32,6 +32,12 @@ class Metrics:
         self.values = Counter(
             "panless_values", "Values tokenized and revealed.", ["action", "kind"], registry=self._registry
         )
+        self.leaks = Counter(
+            "panless_leaks",
+            "Numbers on their way to an application that look like card numbers.",
+            ["route", "guard"],
+            registry=self._registry,
+        )
         self.batches = Gauge("panless_writer_batches", "Commits of the writer.", registry=self._registry)
         self.writes = Gauge("panless_writer_writes", "Requests that those commits served.", registry=self._registry)
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)

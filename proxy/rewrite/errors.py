@@ -37,6 +37,14 @@ class TooManyFields(BodyRejected):
     remedy = "Send fewer fields. Operators: selectors with '..' or '*' make more fields count than names do."
 
 
+class TooManyNumbers(BodyRejected):
+    """Takes `limit`."""
+
+    code = "too_many_numbers"
+    message = "The body has more than {limit} long numbers that must be looked at."
+    remedy = "Send fewer at a time."
+
+
 class TooManyValues(BodyRejected):
     """Takes `limit`."""
 
@@ -69,12 +77,28 @@ class ValueNotText(BodyRejected):
     remedy = "Send a string there, or correct the route's selector."
 
 
-class NumberNotString(ValueNotText):
+class NumberNotWhole(ValueNotText):
     """Takes `selector` and `offset`."""
 
     code = "value_not_string"
-    message = "What {selector} selects, at byte {offset}, is a number."
+    message = "What {selector} selects, at byte {offset}, is a number, but not a whole one of up to 19 digits."
     remedy = "Send it as a string, in quotes: numbers lose leading zeros and digits on their way."
+
+
+class QueryRejected(BodyRejected):
+    """Takes `offset` into the query string."""
+
+    code = "query_rejected"
+    message = "The query string cannot be read, or in different ways, at its byte {offset}."
+    remedy = "Send each name once, percent-encoded as UTF-8."
+
+
+class HeaderRepeated(BodyRejected):
+    """Takes `name`, as the configuration writes it."""
+
+    code = "header_repeated"
+    message = "{name} selects a header that stands more than once in the request."
+    remedy = "Send it once."
 
 
 class SelectorInvalid(PanlessError, ValueError):

@@ -1,12 +1,13 @@
 """JSON bodies (RFC 8259): where the selected strings stand.
 
 Rules:
-1. The whole body must be valid: UTF-8, one value, no NaN or Infinity, no control characters in strings. A
-   byte order mark in front is stepped over. Nothing is nested deeper than MAX_DEPTH.
+1. The whole body must be valid: UTF-8, one value, no NaN or Infinity, no control characters in strings.
+   Nothing is nested deeper than MAX_DEPTH.
 2. Member names are compared unescaped. Where a selector can enter or select a member, its name stands once
    in its object: receivers disagree about which of two counts.
-3. A selected string is a place, quotes included. null holds nothing to protect and stays. Everything else
-   is refused; a number because its text does not survive every receiver.
+3. A selected string is a place, quotes included, and so is a whole number of up to 19 digits; what takes its
+   place is a number again where it can be one. null holds nothing to protect and stays. Everything else is
+   refused: the text of other numbers does not survive every receiver.
 4. Work is linear in the body; items that are looked at one by one are limited (MAX_ITEMS), as are all
    containers (MAX_CONTAINERS). Offsets are bytes: the text that is scanned is the body read as Latin-1, in
    which the structure of JSON reads the same as in UTF-8 and one character is one byte.
@@ -26,7 +27,7 @@ from proxy.rewrite.errors import (
     BodyTooComplex,
     BodyUnreadable,
     DuplicateKey,
-    NumberNotString,
+    NumberNotWhole,
     TooManyFields,
     ValueNotText,
 )
@@ -34,7 +35,6 @@ from proxy.rewrite.places import MAX_DEPTH, Path, Place, add_place
 from proxy.rewrite.selectors import State
 from vault.sensitive import Sensitive
 
-_BOM = b"\xef\xbb\xbf"
 _SPACE = r"[ \t\n\r]*+"
 _PLAIN = r'"[^"\\\x00-\x1f]*+"'
 _SCALAR = rf"(?:{_PLAIN}|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null)"
@@ -45,6 +45,7 @@ _plain_name = re.compile(rf'"([^"\\\x00-\x1f]*+)"{_SPACE}:{_SPACE}').match
 _strings = re.compile(rb'"[^"]*+(?:"|\Z)')  # in a body without escaped quotes; the unended last one, too
 _constants = re.compile(rb'"[^"]*+"|(NaN|-?Infinity)').finditer
 _surrogate = re.compile("[\ud800-\udfff]").search
+_whole_number = re.compile(r"(?:0|[1-9][0-9]{0,18})", re.ASCII).fullmatch
 _STEPS = 64
 MAX_ITEMS = 50_000
 """Members and elements that are looked at one by one: about a quarter of a second's work."""
@@ -75,16 +76,20 @@ def encode(text: str) -> bytes:
     return dumps(text, ensure_ascii=False).encode()
 
 
-def scan(body: bytes, start: State) -> list[Place]:
-    """Return the selected strings of a JSON text, in body order. Offsets are bytes; spans include the quotes.
+def encode_number(text: str) -> bytes:
+    """Return `text` as a number where it is a whole one, else as a string."""
+    return text.encode() if _whole_number(text) else encode(text)
 
-    Raises BodyUnreadable, BodyTooComplex, TooManyFields, TooManyValues, DuplicateKey, ValueNotText, NumberNotString.
+
+def scan(body: bytes, start: State) -> list[Place]:
+    """Return the selected values of a JSON text, in body order. Offsets are bytes; spans include the quotes.
+
+    Raises BodyUnreadable, BodyTooComplex, TooManyFields, TooManyValues, DuplicateKey, ValueNotText, NumberNotWhole.
     """
     _refuse_bad_utf8(body)
     _refuse_deep(body)
     walk = _Walk(body)
-    at = walk.after_space(len(_BOM) if body.startswith(_BOM) else 0)
-    at = walk.value(at, start, ())
+    at = walk.value(walk.after_space(0), start, ())
     while walk.frames:
         names = walk.frames[-1].names
         at = walk.elements(at) if names is None else walk.members(at, names)
@@ -269,7 +274,10 @@ class _Walk:
         end = self._skip(at)
         if first == "n":
             return end
-        refusal = NumberNotString if first in _NUMBER else ValueNotText
+        if _whole_number(number := self.text[at:end]):
+            add_place(self.places, Place(state.accepts, path, at, end, Sensitive(number), encode_number))
+            return end
+        refusal = NumberNotWhole if first in _NUMBER else ValueNotText
         raise refusal(selector=state.selector, offset=at)
 
     def _skip(self, at: int) -> int:

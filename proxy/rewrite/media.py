@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # RFC 9110's word for it
 _TYPE = re.compile(rf"[ \t]*({_TOKEN}/{_TOKEN})[ \t]*((?:;.*)?)", re.ASCII | re.DOTALL)
-_PARAMETER = re.compile(r';[ \t]*(?:([^=;\s"]+)=("(?:[^"\\\x00-\x1f]|\\[\x20-\x7e])*"|[^";\s\\]*))?[ \t]*', re.ASCII)
+_QUOTED = r'"(?:[^"\\\x00-\x1f]|\\[\x20-\x7e])*"'
+_PARAMETER = re.compile(rf';[ \t]*(?:([^=;\s"]+)[ \t]*=[ \t]*({_QUOTED}|[^";\s\\]*))?[ \t]*', re.ASCII)
 _QUOTED_PAIR = re.compile(r"\\(.)")
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]", re.ASCII)
 MAX_LENGTH = 256
@@ -47,7 +48,8 @@ def parse(content_type: str) -> Media | None:
     if match is None or parameters is None or len(content_type) > MAX_LENGTH:
         return None
     name = match[1].lower()
-    body_type = _BY_NAME.get(name) or _BY_SUFFIX.get(name[name.rfind("+") :] if "+" in name else "")
+    suffix = name[name.rfind("+") :] if name.startswith("application/") and "/+" not in name else ""
+    body_type = _BY_NAME.get(name) or _BY_SUFFIX.get(suffix)
     if body_type is not BodyType.MULTIPART:
         return Media(body_type, parameters.get("charset"))
     boundary = parameters.get("boundary", "")

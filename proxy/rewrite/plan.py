@@ -1,59 +1,40 @@
-"""Plans: all selected values of one body, found at once, replaced at once.
+"""Plans: all selected values of one message, found at once, replaced at once.
 
 Rules:
 1. `find` either accounts for every selected value or raises. There is no partial plan.
 2. Only the bytes of the spans are replaced; what is outside reaches the other side as it was sent.
-3. A match with `of` belongs to the match of that selector that stands nearest in the tree: the longest
-   common path. Two that are equally near are refused rather than guessed.
+3. A match with `of` belongs to the match of that selector that stands nearest in the tree.
 4. This module is the only one of the package that may see plaintext again, in `fill`. Neither matches nor
-   plans show what came in the body: values, paths (names can be data, too) and the body itself are left out
+   plans show what came in the message: values, paths (names can be data, too) and the body itself are left out
    of their repr.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from dataclasses import field as attribute
-from enum import Enum
 
-from proxy.rewrite import form, json
-from proxy.rewrite.errors import BodyAmbiguous, SelectorsConflict, ValueNotText
+from proxy.rewrite import charsets, json
+from proxy.rewrite.errors import ValueNotText
+from proxy.rewrite.fields import KEPT, Field, Fields, chosen
+from proxy.rewrite.message import Message
+from proxy.rewrite.owners import Owners
 from proxy.rewrite.places import Path, Place
-from proxy.rewrite.selectors import Selector, State, automaton
+from proxy.rewrite.sections import Section, sections, unscanned
+from proxy.rewrite.selectors import Selector, Where
 from vault.exposure import expose
 from vault.sensitive import Sensitive
 
-
-class BodyType(Enum):
-    """How a body is read; the value is its media type."""
-
-    JSON = "application/json"
-    FORM = "application/x-www-form-urlencoded"
-
-
-# A new type of body is a module with such a function, and a line here.
-_SCANNERS: Mapping[BodyType, Callable[[bytes, State], list[Place]]] = {
-    BodyType.JSON: json.scan,
-    BodyType.FORM: form.scan,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One protected field of a route: where it is, its kind (`pan`, `cvc`, ...), and whose it is.
-
-    `of` equals the `at` of another field of the route, for example the card number's for a verification code.
-    """
-
-    at: Selector
-    kind: str
-    of: Selector | None = None
+Encoder = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """One selected value. `start` and `end` are bytes; `of` is an index into the plan's matches, or None."""
+    """One selected value of section `section`; `start` and `end` are bytes of it.
+
+    `of` is an index into the plan's matches, or None. A match without `kept` is replaced.
+    """
 
     field: Field
     path: Path = attribute(repr=False)
@@ -61,107 +42,149 @@ class Match:
     end: int
     value: Sensitive
     of: int | None
+    section: int
+    encode: Encoder = attribute(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A piece of a message outside the spans: `data` of section `section`, from byte `start` on."""
+
+    section: int
+    start: int
+    data: memoryview = attribute(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What was found in one body. `matches` are in body order and never overlap."""
+    """What was found in one message. `matches` are in order and never overlap; `kept` are spans that stay."""
 
     matches: tuple[Match, ...]
-    _body: bytes = attribute(repr=False)
-    _encoders: tuple[Callable[[str], bytes], ...] = attribute(repr=False)
+    message: Message
+    sections: tuple[Section, ...] = attribute(repr=False)
+    kept: tuple[tuple[int, int, int], ...] = ()
 
-    def fill(self, replacements: Sequence[str | Sensitive]) -> bytes:
-        """Return the body with one replacement per match, in order, each encoded for its place.
+    def fill(self, replacements: Sequence[str | Sensitive]) -> Message:
+        """Return the message with one replacement per match, in order, each encoded for its place.
 
         Raises ValueNotText if a replacement cannot be encoded, ValueError if there are too few or too many.
         """
-        pieces: list[bytes | memoryview] = []
-        done = 0
-        for match, encode, replacement in zip(self.matches, self._encoders, replacements, strict=True):
-            text = expose(replacement) if isinstance(replacement, Sensitive) else replacement
-            if json.has_lone_surrogate(text):
-                raise ValueNotText(selector=str(match.field.at), offset=match.start)
-            pieces += (self._body[done : match.start], encode(text))
-            done = match.end
-        pieces.append(self._body[done:])
-        return b"".join(pieces)
+        if len(replacements) != len(self.matches):
+            raise ValueError(f"{len(replacements)} replacements for {len(self.matches)} matches")
+        changes = [(match, _encoded(match, new)) for match, new in zip(self.matches, replacements, strict=True)]
+        message = self.message
+        for number, section in enumerate(self.sections):
+            mine = [(match, new) for match, new in changes if match.section == number]
+            if mine:
+                message = _put(message, section, mine)
+        return message
 
-    def remainder(self) -> Iterator[memoryview]:
-        """The pieces of the body outside the spans, in order; some may be empty."""
-        body = memoryview(self._body)
-        done = 0
-        for match in self.matches:
-            yield body[done : match.start]
-            done = match.end
-        yield body[done:]
+    def remainder(self) -> Iterator[Piece]:
+        """The pieces of the sections outside the spans, in order; some may be empty."""
+        spans = sorted([*((m.section, m.start, m.end) for m in self.matches), *self.kept])
+        for number, section in enumerate(self.sections):
+            data = memoryview(section.data)
+            done = 0
+            for _, start, end in (span for span in spans if span[0] == number):
+                yield Piece(number, done, data[done:start])
+                done = end
+            yield Piece(number, done, data[done:])
+
+    def everything_else(self) -> Iterator[bytes | memoryview]:
+        """The bytes of all parts of the message outside the spans, of its headers too."""
+        yield from (piece.data for piece in self.remainder())
+        yield from (section.data for section in self.unscanned())
+
+    def unscanned(self) -> Iterator[Section]:
+        """The sections in which no field can be."""
+        return unscanned(self.message, self.sections)
+
+    def with_all_sections(self) -> Plan:
+        """Return the plan with those among its sections."""
+        return replace(self, sections=(*self.sections, *self.unscanned()))
+
+    def only(self, wanted: Callable[[Match], bool]) -> Plan:
+        """Return the plan with those matches; the others stay as they are."""
+        numbers = [number for number, match in enumerate(self.matches) if wanted(match)]
+        moved = {old: new for new, old in enumerate(numbers)}
+        owned = [self.matches[number] for number in numbers]
+        return replace(self, matches=tuple([replace(m, of=moved.get(m.of)) if m.of is not None else m for m in owned]))
+
+    def adding(self, matches: Iterable[Match]) -> Plan:
+        """Return the plan with more matches, which lie in its remainder."""
+        order = sorted([*enumerate(self.matches), *((-1, each) for each in matches)], key=_position)
+        moved = {old: new for new, (old, _) in enumerate(order) if old >= 0}
+        owned = [replace(each, of=None if each.of is None else moved[each.of]) for _, each in order]
+        return replace(self, matches=tuple(owned))
 
 
-def find(body: bytes, body_type: BodyType, fields: Sequence[Field]) -> Plan:
-    """Find every value that `fields` select in `body`.
+def find(message: Message, fields: Fields) -> Plan:
+    """Find every value that `fields` select in `message`.
 
-    Raises BodyRejected (one of its kinds) if the body cannot be rewritten safely, and SelectorsConflict if two
-    fields of different kinds select the same value, which is the configuration's fault.
+    Raises BodyRejected (one of its kinds) or CharsetUnsupported if the message cannot be rewritten safely, and
+    SelectorsConflict if two fields of different kinds select the same value, which is the configuration's fault.
     """
-    start = automaton(tuple([each.at for each in fields])).start()
-    places = _SCANNERS[body_type](body, start)
-    for place in places:
-        if len(place.selectors) > 1:
-            _refuse_conflict([fields[number] for number in place.selectors])
-    matches = _matches(places, fields)
-    return Plan(matches, body, tuple([place.encode for place in places]))
+    found = tuple(sections(message, fields))
+    places = [_Found(number, *each) for number, section in enumerate(found) for each in section.places]
+    kept = tuple((each.section, each.place.start, each.place.end) for each in places if each.field.kind == KEPT)
+    return Plan(tuple(_matches([each for each in places if each.field.kind != KEPT])), message, found, kept)
 
 
-def _refuse_conflict(selecting: Sequence[Field]) -> None:
-    for other in selecting[1:]:
-        if other.kind != selecting[0].kind:
-            raise SelectorsConflict(first=str(selecting[0].at), second=str(other.at))
+class _Found:
+    """A place, the fields that select it, and the one of them that counts."""
+
+    __slots__ = ("field", "place", "section", "selecting")
+
+    def __init__(self, section: int, selecting: Sequence[Field], place: Place) -> None:
+        self.section = section
+        self.selecting = selecting
+        self.place = place
+        self.field = chosen(selecting)
 
 
-def _matches(places: Sequence[Place], fields: Sequence[Field]) -> tuple[Match, ...]:
-    owners: dict[Selector, _Owners] = {}
-    found = []
-    for place in places:
-        chosen = fields[place.selectors[0]]
-        owner = None
-        if chosen.of is not None:
-            if chosen.of not in owners:
-                owners[chosen.of] = _Owners(chosen.of, places, fields)
-            owner = owners[chosen.of].of(place)
-        found.append(Match(chosen, place.path, place.start, place.end, place.value, owner))
-    return tuple(found)
+def _matches(found: Sequence[_Found]) -> Iterator[Match]:
+    owners: dict[Selector, Owners] = {}
+    for each in found:
+        field, place, owner = each.field, each.place, None
+        if field.of is not None:
+            if field.of not in owners:
+                owners[field.of] = _owners(field.of, found)
+            owner = owners[field.of].of(place)
+        yield Match(field, place.path, place.start, place.end, place.value, owner, each.section, _encoder(field, place))
 
 
-_TIED = -1
+def _owners(selector: Selector, found: Sequence[_Found]) -> Owners:
+    return Owners([(i, each.place) for i, each in enumerate(found) if any(f.at == selector for f in each.selecting)])
 
 
-class _Owners:
-    """The places that one selector selects, by every path that leads towards them."""
+def _encoder(field: Field, place: Place) -> Encoder:
+    return json.encode_number if field.number and place.encode is json.encode else place.encode
 
-    def __init__(self, selector: Selector, places: Sequence[Place], fields: Sequence[Field]) -> None:
-        self._nearest: dict[Path, int | None] = {(): None}
-        for index, place in enumerate(places):
-            if any(fields[number].at == selector for number in place.selectors):
-                self._add(place.path, index)
 
-    def _add(self, path: Path, index: int) -> None:
-        for length in range(len(path), -1, -1):
-            prefix = path[:length]
-            known = self._nearest.get(prefix)
-            if known == _TIED:  # then so are all shorter ones: the work stays linear
-                return
-            self._nearest[prefix] = index if known is None else _TIED
+def _encoded(match: Match, replacement: str | Sensitive) -> bytes:
+    text = expose(replacement) if isinstance(replacement, Sensitive) else replacement
+    if json.has_lone_surrogate(text):
+        raise ValueNotText(selector=str(match.field.at), offset=match.start)
+    return match.encode(text)
 
-    def of(self, place: Place) -> int | None:
-        """The index of the place nearest to `place`; None if there is none. Raises BodyAmbiguous on a tie."""
-        missing = []
-        path = place.path
-        while path not in self._nearest:
-            missing.append(path)
-            path = path[:-1]
-        owner = self._nearest[path]
-        for longer in missing:  # siblings need not look as far again
-            self._nearest[longer] = owner
-        if owner == _TIED:
-            raise BodyAmbiguous(offset=place.start)
-        return owner
+
+def _put(message: Message, section: Section, changes: Sequence[tuple[Match, bytes]]) -> Message:
+    pieces: list[bytes] = []
+    done = 0
+    for match, new in changes:
+        pieces += (section.data[done : match.start], new)
+        done = match.end
+    filled = b"".join([*pieces, section.data[done:]])
+    if section.where is Where.BODY:
+        return replace(message, body=charsets.from_utf8(filled, section.charset, str(changes[0][0].field.at)))
+    if section.where is Where.PATH:
+        return replace(message, path=filled.decode("utf-8", "surrogateescape"))
+    if section.where is Where.QUERY:
+        return replace(message, query=filled.decode("utf-8", "surrogateescape"))
+    headers = list(message.headers)
+    headers[section.header] = (headers[section.header][0], filled.decode("utf-8", "surrogateescape"))
+    return replace(message, headers=tuple(headers))
+
+
+def _position(numbered: tuple[int, Match]) -> tuple[int, int]:
+    return numbered[1].section, numbered[1].start

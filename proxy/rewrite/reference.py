@@ -1,21 +1,65 @@
-"""From the places of a plan to what the vault is asked to reveal."""
+"""From the places of a plan to what the vault is asked to tokenize or to reveal."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
+from proxy.rewrite.fields import CREDENTIAL
 from proxy.rewrite.plan import Match, Plan
 from vault.errors import NotAToken
 from vault.exposure import expose
-from vault.kinds import KINDS, Storage
-from vault.requests import Reference
+from vault.kinds import CVC, KINDS, Storage
+from vault.requests import NewValue, Reference, Revealed
+from vault.sensitive import Sensitive
 from vault.tokens import recognise
+
+_DIGITS = re.compile(r"[0-9]{12,19}", re.ASCII).fullmatch
+_PLACEHOLDER = re.compile(r"[0-9]{3,4}", re.ASCII).fullmatch
+_GAPS = str.maketrans("", "", " -")
+_KEY = "plk_"
+
+
+def new_values(plan: Plan) -> list[NewValue]:
+    """Return the values of a plan's matches, to be tokenized."""
+    return [
+        NewValue(KINDS[match.field.kind], match.value, str(match.field.at), match.of, match.field.shape)
+        for match in plan.matches
+    ]
+
+
+def swapped(plan: Plan) -> Plan:
+    """Return the plan with what has to be replaced: tokens, and Panless keys where a gateway's credential stands.
+
+    An application may send values of its own where it need not have tokens: a name, an expiry date, a bank account.
+    """
+    return plan.only(_is_swapped)
+
+
+def _is_swapped(match: Match) -> bool:
+    if match.field.kind == CREDENTIAL:
+        return expose(match.value).startswith(_KEY)
+    kind = KINDS[match.field.kind]
+    return kind.card or kind is CVC or recognise(expose(match.value)) is not None
+
+
+def key_in(plan: Plan) -> str:
+    """Return what stands where the gateway's credential does; empty if nothing does."""
+    return next((expose(match.value) for match in plan.matches if match.field.kind == CREDENTIAL), "")
 
 
 def references(plan: Plan) -> list[Reference]:
-    """Return one reference per match; raises NotAToken where an application sent something else.
+    """Return one reference per match that is no credential; raises NotAToken for what cannot be a token.
 
     Where a verification code belongs to a card, digits are a placeholder: the code is found through the card's token.
     """
-    return [_reference(match) for match in plan.matches]
+    return [_reference(match) for match in plan.only(lambda match: match.field.kind != CREDENTIAL).matches]
+
+
+def filled(plan: Plan, revealed: Sequence[Revealed], secret: str | None) -> list[str | Sensitive]:
+    """Return what takes the place of each match: the revealed values, in order, and the gateway's secret."""
+    values = iter(revealed)
+    return [(secret or "") if match.field.kind == CREDENTIAL else next(values).value for match in plan.matches]
 
 
 def _reference(match: Match) -> Reference:
@@ -23,7 +67,10 @@ def _reference(match: Match) -> Reference:
     at = str(match.field.at)
     text = expose(match.value)
     token = recognise(text)
-    placeholder = kind.storage is Storage.LEASE and text.isascii() and text.isdigit() and len(text) in (3, 4)
-    if token is None and not (placeholder and match.of is not None):
-        raise NotAToken(at=at)
-    return Reference(kind, token, at, match.of)
+    if token is not None:
+        return Reference(kind, token, at, match.of)
+    if kind.card and _DIGITS(digits := text.translate(_GAPS)):
+        return Reference(kind, None, at, match.of, Sensitive(digits))
+    if kind.storage is Storage.LEASE and match.of is not None and _PLACEHOLDER(text):
+        return Reference(kind, None, at, match.of)
+    raise NotAToken(at=at)

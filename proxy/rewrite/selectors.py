@@ -8,12 +8,14 @@ Rules:
 3. All selectors of a route advance together, as one set of positions (an NFA). Steps are remembered, so a
    body costs a dictionary look-up per key; what is remembered is bounded.
 4. Nothing that came in a body is remembered: only names and indexes from the configuration become keys.
+5. Outside the body, `query:NAME` and `header:NAME`. A query is read as a form is, so NAME may have brackets.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from enum import Enum
 from typing import NamedTuple, final
 
 from jsonpath import JSONPathEnvironment
@@ -21,10 +23,13 @@ from jsonpath.exceptions import JSONPathError
 from jsonpath.segments import JSONPathRecursiveDescentSegment, JSONPathSegment
 from jsonpath.selectors import IndexSelector, NameSelector, WildcardSelector
 
+from proxy.rewrite import form_keys
 from proxy.rewrite.errors import SelectorInvalid
 from proxy.rewrite.places import MAX_DEPTH
 
 _MAX_STATES = 1024
+_QUERY_NAME = re.compile(r"[^\[\]]+(?:\[[^\[\]]+\])*")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
 _JSONPATH = JSONPathEnvironment(strict=True)
 
 
@@ -37,15 +42,29 @@ class _Segment(NamedTuple):
         return self.wildcard or key in self.keys
 
 
+class Where(Enum):
+    """The part of a message that a selector looks into."""
+
+    BODY = "body"
+    PATH = "path"
+    QUERY = "query"
+    HEADER = "header"
+
+
 @final
 class Selector:
-    """One selector, immutable. Equal when written the same; `str()` gives the text back."""
+    """One selector, immutable. Equal when written the same; `str()` gives the text back.
 
-    __slots__ = ("_text", "segments")
+    `header` is the header's name in lower case, for `header:NAME`.
+    """
 
-    def __init__(self, text: str, segments: tuple[_Segment, ...]) -> None:
+    __slots__ = ("_text", "header", "segments", "where")
+
+    def __init__(self, text: str, segments: tuple[_Segment, ...], where: Where = Where.BODY) -> None:
         self._text = text
         self.segments = segments
+        self.where = where
+        self.header = text.partition(":")[2].lower() if where is Where.HEADER else ""
 
     @classmethod
     def parse(cls, text: str) -> Selector:
@@ -53,8 +72,13 @@ class Selector:
 
         Raises SelectorInvalid.
         """
-        if text.startswith(("query:", "header:")):  # outside the body: read here once there are scanners for them
-            raise SelectorInvalid(selector=text, reason="the query and headers cannot be selected yet")
+        where, _, name = text.partition(":")
+        if where == Where.QUERY.value:
+            return cls(text, _query_segments(text, name), Where.QUERY)
+        if where == Where.HEADER.value:
+            if not _HEADER.fullmatch(name.lower()):
+                raise SelectorInvalid(selector=text, reason="that is not the name of a header")
+            return cls(text, (), Where.HEADER)
         segments = _segments(text)
         if not segments:
             raise SelectorInvalid(selector=text, reason="it selects the whole body")
@@ -73,6 +97,18 @@ class Selector:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+FOUND = Selector("(found by the guard)", ())
+"""Stands for what nothing in the configuration selects."""
+
+
+def _query_segments(text: str, name: str) -> tuple[_Segment, ...]:
+    parts = form_keys.parts(name)
+    if not _QUERY_NAME.fullmatch(name) or form_keys.is_odd(name) or len(parts) > MAX_DEPTH:
+        raise SelectorInvalid(selector=text, reason="it has to be a plain name, or one with keys in brackets")
+    keys: list[set[str | int]] = [{part, int(part)} if part.isdecimal() else {part} for part in parts]
+    return tuple(_Segment(frozenset(each), wildcard=False, descends=False) for each in keys)
 
 
 def _segments(text: str) -> Sequence[JSONPathSegment]:
@@ -223,9 +259,3 @@ class Automaton:
         if state is None:
             state = self._states[positions] = State(self, positions)
         return state
-
-
-@lru_cache(maxsize=1024)
-def automaton(selectors: tuple[Selector, ...]) -> Automaton:
-    """The compiled form of a route's selectors, made once."""
-    return Automaton(selectors)

@@ -21,6 +21,7 @@ from proxy.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from proxy.rewrite.message import Message
 from proxy.routes import Route
 
 # What aiohttp would add by itself. An upstream gets what was sent, no more.
@@ -62,19 +63,19 @@ class UpstreamClient:
         self,
         route: Route,
         method: str,
-        target: str,
-        headers: CIMultiDict[str],
-        body: bytes | AsyncIterator[bytes] | None,
+        message: Message,
+        body: AsyncIterator[bytes] | None = None,
     ) -> aiohttp.ClientResponse:
-        """Return the answer once its headers are there; raises an UpstreamError."""
+        """Return the answer once its headers are there; raises an UpstreamError. `body` goes before the message's."""
         settings = self._settings[route.name]
+        target = f"{message.path}?{message.query}" if message.query else message.path
         url = URL(f"{route.scheme}://{route.authority}{target}", encoded=True)
         try:
             return await self._session.request(
                 method,
                 url,
-                headers=headers,
-                data=body,
+                headers=CIMultiDict(message.headers),
+                data=body or message.body or None,
                 ssl=settings.tls,
                 timeout=settings.timeout,
                 allow_redirects=False,

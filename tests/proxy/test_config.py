@@ -417,7 +417,7 @@ def test_secrets_come_from_the_environment_and_from_files(tmp_path, monkeypatch)
     assert settings.urls["proxy"] == f"postgresql://panless:{CANARY}@db/panless"
     assert settings.urls["owner"].endswith("@db/panless")
     (route,) = compile_outbound(config)
-    assert route.secret == CANARY
+    assert route.credential.secret == CANARY
     assert CANARY not in f"{config!r} {settings!r} {route!r} {config} {config.model_dump()}"
 
 

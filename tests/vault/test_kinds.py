@@ -198,6 +198,6 @@ def test_nothing_is_said_of_a_verification_code_and_it_is_never_kept():
 
 
 def test_the_kinds_are_known_by_name_and_cannot_be_changed():
-    assert dict(KINDS) == {"pan": PAN, "cvc": CVC}
+    assert {"pan": PAN, "cvc": CVC}.items() <= KINDS.items()
     with pytest.raises(TypeError):
         KINDS["pan"] = CVC  # type: ignore[index]

@@ -19,3 +19,8 @@ def fingerprint(key: DataKey, kind: str, value: Sensitive) -> bytes:
     """Return the fingerprint of a normalised value."""
     message = length_prefixed(kind.encode(), expose(value).encode())
     return hmac.digest(key.secret, message, hashlib.sha256)
+
+
+def derived(key: DataKey, label: str, *parts: bytes) -> bytes:
+    """Return 32 bytes that only holders of the key can tell from random ones: HMAC as a PRF (NIST SP 800-108)."""
+    return hmac.digest(key.secret, length_prefixed(b"derived", label.encode(), *parts), hashlib.sha256)

@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from vault.store.database import Pool, translated
 
 
+class Known(NamedTuple):
+    """What a fingerprint stands for: a token's value or, with `digits`, the token's own card-shaped form."""
+
+    token: UUID
+    digits: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A card-shaped form that a token could get, and its fingerprint."""
+
+    fingerprint: bytes
+    digits: str
+
+
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """A sealed value to be stored, unless its fingerprint is known already. No fingerprint: always stored."""
+    """A sealed value to be stored, unless its fingerprint is known already. No fingerprint: always stored.
+
+    Its token gets the first of the `candidates` that is free; without any it has no card-shaped form.
+    """
 
     fingerprint: bytes | None
     token: UUID
@@ -22,6 +41,7 @@ class NewRecord:
     sealed: bytes
     brand: str | None
     last4: str | None
+    candidates: Sequence[Candidate] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +86,7 @@ SELECT token, tenant, 'cvc', data_key, sealed, expires_at, card, attempts
 FROM cvc_leases WHERE token = ANY($1::uuid[]) OR card = ANY($2::uuid[])
 """
 
-_FIND_FINGERPRINTS = "SELECT fingerprint, token FROM fingerprints WHERE fingerprint = ANY($1::bytea[])"
+_FIND_FINGERPRINTS = "SELECT fingerprint, token, card_token FROM fingerprints WHERE fingerprint = ANY($1::bytea[])"
 _PURGE_LEASES = "DELETE FROM cvc_leases WHERE expires_at <= $1 RETURNING 1"
 _END_LEASES = "DELETE FROM cvc_leases WHERE token = ANY($1::uuid[])"
 
@@ -86,11 +106,11 @@ class Records:
         found = [SealedRow(*row) for row in rows]
         return [[row for row in found if row.token in each.tokens or row.card in each.cards] for each in wanted]
 
-    async def find_fingerprints(self, wanted: Sequence[Sequence[bytes]]) -> list[dict[bytes, UUID]]:
-        """Return, per request, the tokens of those fingerprints that are known."""
+    async def find_fingerprints(self, wanted: Sequence[Sequence[bytes]]) -> list[dict[bytes, Known]]:
+        """Return, per request, what is known of the fingerprints."""
         with translated():
             rows = await self._pool.fetch(_FIND_FINGERPRINTS, [each for many in wanted for each in many])
-        known: dict[bytes, UUID] = {row[0]: row[1] for row in rows}
+        known = {row[0]: Known(row[1], row[2]) for row in rows}
         return [{each: known[each] for each in many if each in known} for many in wanted]
 
     async def end_leases(self, ended: Sequence[Sequence[UUID]]) -> list[None]:

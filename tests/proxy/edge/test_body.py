@@ -1,20 +1,22 @@
 from __future__ import annotations
 
+import gzip
 import time
+import zlib
 from contextlib import suppress
 
 import pytest
-from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from proxy.edge.body import body_type
+from proxy.edge.body import media_of, plain_body
 from proxy.errors import (
-    CharsetUnsupported,
+    BodyTooLarge,
+    ContentEncodingInvalid,
     ContentEncodingUnsupported,
     ContentTypeMissing,
     ContentTypeUnsupported,
 )
-from proxy.rewrite.plan import BodyType
+from proxy.rewrite.media import BodyType
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
@@ -22,7 +24,9 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 def read_as(*content_types: str, **more: str) -> BodyType:
     headers = CIMultiDict([("Content-Type", each) for each in content_types])
     headers.extend({name.replace("_", "-"): value for name, value in more.items()})
-    return body_type(make_mocked_request("POST", "/", headers=headers), "checkout")
+    body_type = media_of(headers, "checkout").type
+    assert body_type is not None
+    return body_type
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,12 @@ def read_as(*content_types: str, **more: str) -> BodyType:
         (FORM, BodyType.FORM),
         (f"{FORM}; charset=utf-8", BodyType.FORM),
         (FORM.upper(), BodyType.FORM),
+        ("text/json", BodyType.JSON),
+        (f'{JSON}; charset="utf\\-8"', BodyType.JSON),
+        ("application/xml", BodyType.XML),
+        ("text/xml; charset=iso-8859-1", BodyType.XML),
+        ("application/soap+xml; action=x", BodyType.XML),
+        ('multipart/form-data; boundary="a b"', BodyType.MULTIPART),
     ],
 )
 def test_a_type_that_can_be_read_is_told(content_type, expected):
@@ -64,14 +74,17 @@ def test_a_body_without_a_type_is_refused():
         "/",
         "json",
         "text/plain",
-        "text/json",
         "application/jsonx",
         "xapplication/json",
         "application/json-seq",
         "application/+json",
         "application/a/b+json",
         "text/vnd.api+json",
-        "multipart/form-data; boundary=x",
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=a b ",
+        "multipart/form-data; boundary*=x",
+        "multipart/mixed; boundary=x",
         f"{JSON}, {FORM}",
         f"{JSON} {FORM}",
         f"{JSON}x; charset=utf-8",
@@ -80,7 +93,6 @@ def test_a_body_without_a_type_is_refused():
         f"{JSON}; charset=utf-8; charset=utf-16",
         f"{JSON}; charset",
         f'{JSON}; charset="utf-8',
-        f'{JSON}; charset="utf\\-8"',
         f"{JSON}; =utf-8",
         f"{JSON}; charset=utf-8 x",
         f"{JSON};; charset=utf-16;=",
@@ -94,29 +106,54 @@ def test_any_other_type_is_refused(content_type):
         read_as(content_type)
 
 
-@pytest.mark.parametrize("charset", ["utf-16", "utf-7", "iso-8859-1", "utf-32", "x", "", '""', "utf-8-sig", "cp037"])
-def test_any_charset_but_utf_8_is_refused(charset):
-    with pytest.raises(CharsetUnsupported):
-        read_as(f"{JSON}; charset={charset}")
-
-
 def test_two_types_are_refused_also_when_they_are_the_same():
     for other in (FORM, JSON):
         with pytest.raises(ContentTypeUnsupported):
             read_as(JSON, other)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "GZIP", "identity, gzip", "", "x"])
-def test_a_compressed_body_is_refused(encoding):
-    with pytest.raises(ContentEncodingUnsupported):
-        read_as(JSON, Content_Encoding=encoding)
-    assert read_as(JSON, Content_Encoding="Identity") is BodyType.JSON
+def plain(raw: bytes, *encodings: str, limit: int = 1000) -> bytes:
+    headers = CIMultiDict([("Content-Encoding", each) for each in encodings])
+    body = plain_body(raw, headers, "checkout", limit)
+    assert "Content-Encoding" not in headers
+    return body
 
 
-def test_a_second_content_encoding_is_refused():
-    headers = CIMultiDict([("Content-Type", JSON), ("Content-Encoding", "identity"), ("Content-Encoding", "gzip")])
+RAW_DEFLATE = zlib.compress(b"a=1")[2:-4]
+
+
+@pytest.mark.parametrize(
+    ("raw", "encodings"),
+    [
+        (b"a=1", ()),
+        (b"a=1", ("identity",)),
+        (gzip.compress(b"a=1"), ("gzip",)),
+        (gzip.compress(b"a=1"), ("X-GZip",)),
+        (gzip.compress(b"a=1"), ("identity, gzip",)),
+        (gzip.compress(b"a") + gzip.compress(b"=1"), ("gzip",)),
+        (zlib.compress(b"a=1"), ("deflate",)),
+        (RAW_DEFLATE, ("deflate",)),
+    ],
+)
+def test_a_compressed_body_is_undone(raw, encodings):
+    assert plain(raw, *encodings) == b"a=1"
+
+
+@pytest.mark.parametrize("encodings", [("br",), ("x",), ("gzip, gzip",), ("gzip", "deflate"), ("zstd",)])
+def test_another_encoding_is_refused(encodings):
     with pytest.raises(ContentEncodingUnsupported):
-        body_type(make_mocked_request("POST", "/", headers=headers), "checkout")
+        plain(b"a=1", *encodings)
+
+
+@pytest.mark.parametrize("raw", [b"a=1", gzip.compress(b"a=1")[:-1], gzip.compress(b"a=1") + b"x", b"\x1f\x8b"])
+def test_a_body_that_is_not_what_its_encoding_says_is_refused(raw):
+    with pytest.raises(ContentEncodingInvalid):
+        plain(raw, "gzip")
+
+
+def test_a_bomb_is_refused_before_it_goes_off():
+    with pytest.raises(BodyTooLarge):
+        plain(gzip.compress(bytes(10_000_000)), "gzip", limit=1_000_000)
 
 
 LONG = 5_000  # a header may have six times as many

@@ -78,10 +78,10 @@ def after(given, slots, secret) -> CIMultiDict[str]:
         ([("authorization", basic(KEY, "password"))], ("basic",), basic(SECRET)),
         ([("Panless-Key", KEY)], ("bearer",), f"Bearer {SECRET}"),
         ([("Panless-Key", KEY)], ("basic", "bearer"), basic(SECRET)),
-        ([("Panless-Key", KEY), ("Authorization", basic("dummy"))], BOTH, basic(SECRET)),
-        ([("Panless-Key", KEY), ("Authorization", basic("dummy"))], ("bearer",), f"Bearer {SECRET}"),
-        ([("Panless-Key", KEY), ("Authorization", "Token dummy")], BOTH, f"Bearer {SECRET}"),
-        ([("Panless-Key", KEY), ("Authorization", "a"), ("Authorization", "b")], BOTH, f"Bearer {SECRET}"),
+        ([("Authorization", basic("public", KEY))], ("bearer", "basic-password"), basic("public", SECRET)),
+        ([("Authorization", "Token dummy")], ("header:authorization",), "Token dummy"),
+        ([("Panless-Key", KEY), ("Authorization", basic("own"))], BOTH, basic("own")),
+        ([("Panless-Key", KEY), ("Authorization", "Token own")], BOTH, "Token own"),
     ],
 )
 def test_the_gateways_secret_takes_the_place_of_the_key(given, slots, expected):
@@ -90,6 +90,35 @@ def test_the_gateways_secret_takes_the_place_of_the_key(given, slots, expected):
     assert "Panless-Key" not in found
     assert found["X-A"] == "1"
     assert KEY not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "slots", "expected"),
+    [
+        ([("Authorization", basic("own"))], BOTH, basic(SECRET)),
+        ([("Authorization", basic("public", "own"))], ("basic-password",), basic("public", SECRET)),
+        ([("Authorization", basic("own"))], ("bearer",), f"Bearer {SECRET}"),
+        ([("Authorization", "a"), ("Authorization", "b")], BOTH, f"Bearer {SECRET}"),
+    ],
+)
+def test_the_secret_goes_over_everything_where_that_is_asked_for(given, slots, expected):
+    found = headers(("Panless-Key", KEY), *given)
+    put_secret(found, slots, SECRET, always=True)
+    assert found.getall("Authorization") == [expected]
+
+
+def test_a_header_of_its_own_is_a_slot_too():
+    found = headers(("X-Api-Key", KEY), ("X-A", "1"))
+    assert find_key(found, ("header:x-api-key",)) == KEY
+    put_secret(found, ("header:x-api-key",), SECRET)
+    assert found["X-API-Key"] == SECRET
+    assert list(found) == ["x-api-key", "X-A"]
+
+
+def test_a_secret_with_a_colon_is_user_and_password():
+    found = headers(("Authorization", basic(KEY)))
+    put_secret(found, ("basic",), "user:password")
+    assert found["Authorization"] == basic("user", "password")
 
 
 def test_without_a_secret_the_key_is_taken_out_of_its_slot():

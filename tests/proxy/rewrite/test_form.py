@@ -15,15 +15,18 @@ from proxy.rewrite.errors import (
     TooManyValues,
     ValueNotText,
 )  # fmt: skip
+from proxy.rewrite.fields import Field
 from proxy.rewrite.form_keys import decode_anyhow
-from proxy.rewrite.plan import BodyType, Field, Plan, find
+from proxy.rewrite.media import BodyType
+from proxy.rewrite.plan import Plan
 from proxy.rewrite.selectors import Selector
+from tests.harness.bodies import fill, find_in
 from vault.exposure import expose
 
 
 def plan(body: bytes | str, *selectors: str) -> Plan:
     fields = [Field(Selector.parse(selector), "pan") for selector in selectors or ("$.card.number",)]
-    return find(body.encode() if isinstance(body, str) else body, BodyType.FORM, fields)
+    return find_in(body.encode() if isinstance(body, str) else body, BodyType.FORM, fields)
 
 
 def values(body: bytes | str, *selectors: str) -> list[str]:
@@ -35,7 +38,7 @@ def test_only_the_selected_bytes_change():
     found = plan(body)
     assert (found.matches[0].start, found.matches[0].end) == (body.index(b"4242"), body.index(b"&c="))
     assert [expose(match.value) for match in found.matches] == ["4242 424"]
-    assert found.fill(["t k"]) == body.replace(b"4242+42%34", b"t+k")
+    assert fill(found, ["t k"]) == body.replace(b"4242+42%34", b"t+k")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,7 @@ def test_appended_elements_are_grouped_by_repetition():
 
 @pytest.mark.parametrize("text", ["tok", "a b", "a&b=c;d%+[]", "é😀", "", "*-._~", "\x00\n"])
 def test_what_is_filled_in_is_read_back(text):
-    assert values(plan("card[number]=x&a=1").fill([text])) == [text]
+    assert values(fill(plan("card[number]=x&a=1"), [text])) == [text]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_what_another_parser_would_select_is_refused(body, selector):
      "x=a[b]=1", "a.b[c=1", "card[name=x", "x=1;", ";=;", "card=x;y"],
 )  # fmt: skip
 def test_odd_keys_that_nobody_selects_pass(body):
-    assert plan(body).fill([]) == body.encode()
+    assert fill(plan(body), []) == body.encode()
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,22 @@ from proxy.rewrite.errors import (
     BodyTooComplex,
     BodyUnreadable,
     DuplicateKey,
-    NumberNotString,
+    NumberNotWhole,
     TooManyFields,
     TooManyValues,
     ValueNotText,
 )  # fmt: skip
-from proxy.rewrite.plan import BodyType, Field, Plan, find
+from proxy.rewrite.fields import Field
+from proxy.rewrite.media import BodyType
+from proxy.rewrite.plan import Plan
 from proxy.rewrite.selectors import Selector
+from tests.harness.bodies import fill, find_in
 from vault.exposure import expose
 
 
 def plan(body: bytes | str, *selectors: str) -> Plan:
     fields = [Field(Selector.parse(selector), "pan") for selector in selectors or ("$.card.number",)]
-    return find(body.encode() if isinstance(body, str) else body, BodyType.JSON, fields)
+    return find_in(body.encode() if isinstance(body, str) else body, BodyType.JSON, fields)
 
 
 def values(body: bytes | str, *selectors: str) -> list[str]:
@@ -33,7 +36,7 @@ def test_only_the_selected_bytes_change():
     found = plan(body)
     assert (found.matches[0].start, found.matches[0].end) == (body.index('"4242"'), body.index('"4242"') + 6)
     assert found.matches[0].path == ("card", "number")
-    assert found.fill(["tok"]) == body.replace('"4242"', '"tok"').encode()
+    assert fill(found, ["tok"]) == body.replace('"4242"', '"tok"').encode()
 
 
 @pytest.mark.parametrize(
@@ -78,13 +81,13 @@ def test_names_are_compared_unescaped():
 
 @pytest.mark.parametrize("text", ["tok", 'a"\\\b\n\x01', "é😀\u2028", "", "</script>"])
 def test_what_is_filled_in_is_read_back(text):
-    body = plan('{"card":{"number":"x"}}').fill([text])
+    body = fill(plan('{"card":{"number":"x"}}'), [text])
     assert values(body) == [text]
 
 
 def test_a_byte_order_mark_stays():
     body = b'\xef\xbb\xbf {"card":{"number":"x"}}'
-    assert plan(body).fill(["y"]) == b'\xef\xbb\xbf {"card":{"number":"y"}}'
+    assert fill(plan(body), ["y"]) == b'\xef\xbb\xbf {"card":{"number":"y"}}'
 
 
 def test_null_is_left():
@@ -92,9 +95,20 @@ def test_null_is_left():
     assert values('{"card":null}') == []
 
 
-@pytest.mark.parametrize("written", ["4242", "-1", "1e5", "0"])
-def test_a_number_is_refused(written):
-    with pytest.raises(NumberNotString) as caught:
+@pytest.mark.parametrize("written", ["0", "4242", "4242424242424242", "9" * 19])
+def test_a_whole_number_is_a_value_and_stays_one_where_it_can(written):
+    body = f'{{"card":{{"number": {written} }}}}'
+    found = plan(body)
+    assert values(body) == [written]
+    assert fill(found, ["tok"]) == body.replace(written, '"tok"').encode()
+    assert fill(found, ["9000000000000001"]) == body.replace(written, "9000000000000001").encode()
+    assert fill(found, ["0123"]) == body.replace(written, '"0123"').encode()
+    assert fill(found, [found.matches[0].value]) == body.encode()
+
+
+@pytest.mark.parametrize("written", ["-1", "1e5", "1.0", "4242424242424242.0", "9" * 20, "-0"])
+def test_another_number_is_refused(written):
+    with pytest.raises(NumberNotWhole) as caught:
         plan(f'{{"card":{{"number": {written}}}}}')
     assert caught.value.ids == {"selector": "$.card.number", "offset": 19}
 
@@ -158,7 +172,7 @@ def test_a_lone_surrogate_is_refused_where_it_is_selected():
     with pytest.raises(BodyUnreadable):
         plan(r'{"card":{"number":"\ud83d"}}')
     with pytest.raises(ValueNotText):
-        plan('{"card":{"number":"x"}}').fill(["\udc00"])
+        fill(plan('{"card":{"number":"x"}}'), ["\udc00"])
     assert values(r'{"x":"\ud83d","\udc00":1,"card":{"number":"1"}}') == ["1"]
 
 
@@ -187,7 +201,7 @@ def test_brackets_in_strings_are_not_levels():
 
 
 def test_no_error_keeps_the_body():
-    for part in [*INVALID, '["4242"]', "4242", '"\\ud800"']:
+    for part in [*INVALID, '["4242"]', "4242.5", '"\\ud800"']:
         with pytest.raises(BodyRejected) as caught:
             plan(f'{{"card":{{"number":{part},"secret":1}}}}')
         assert caught.value.__context__ is None

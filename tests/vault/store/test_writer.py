@@ -6,14 +6,13 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 
 from vault.audit.event import Event, Outcome
 from vault.errors import CvcGone, DatabaseFailed
 from vault.store.database import Role
-from vault.store.records import NewLease, NewRecord, Records
+from vault.store.records import Known, NewLease, NewRecord, Records
 from vault.store.writer import BATCH_LIMIT, Write, Writer
 from vault.tokens import Token, uuid7
 from vault.upkeep.history import verify_history
@@ -21,8 +20,8 @@ from vault.upkeep.history import verify_history
 ATTEMPTS = 5
 
 
-def event(tokens: Sequence[UUID] = (), action: str = "tokenize") -> Event:
-    names = tuple(str(Token("tok", token)) for token in tokens)
+def event(tokens: Sequence[Known] = (), action: str = "tokenize") -> Event:
+    names = tuple(str(Token("tok", *known)) for known in tokens)
     return Event(at=datetime.now(UTC), action=action, outcome=Outcome.PERMITTED, tokens=names)
 
 
@@ -144,7 +143,7 @@ async def test_the_event_names_the_token_that_was_there_already(writer, owner):
     (again,) = await writer.write(storing(record("same")))
     assert again == first
     rows = await owner.fetch("SELECT tokens FROM audit_events WHERE action = 'tokenize'")
-    assert [row["tokens"] for row in rows] == [[str(Token("tok", first))]] * 2
+    assert [row["tokens"] for row in rows] == [[str(Token("tok", *first))]] * 2
 
 
 @pytest.mark.parametrize("cards", [1, 40])
@@ -187,8 +186,8 @@ async def test_a_known_card_that_was_taken_away_is_not_promised(writer, owner):
     await owner.execute("DELETE FROM fingerprints")
     await owner.execute("DELETE FROM tokens")
     (after,) = await writer.write(storing(record("card")))
-    assert after != before
-    assert await owner.fetchval("SELECT array_agg(token) FROM tokens") == [after]
+    assert after.token != before.token
+    assert await owner.fetchval("SELECT array_agg(token) FROM tokens") == [after.token]
 
 
 async def test_a_lease_is_used_up_to_its_limit_and_the_rest_are_told(open_writer, owner):

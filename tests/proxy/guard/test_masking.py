@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.guard import looks_like_pan, mask
+from proxy.guard.masking import mask
 from tests.harness.cards import cards
 from vault.kinds import luhn_valid
 
@@ -17,7 +17,7 @@ def grouped(separator: str) -> str:
 
 @pytest.mark.parametrize("pan", [pan for pan in cards() if len(pan) >= 13])
 def test_every_test_card_is_seen_and_masked(pan):
-    assert looks_like_pan(pan)
+    assert mask(pan) != pan
     assert mask(f'{{"event":"x {pan} y"}}') == '{"event":"x [masked] y"}'
 
 
@@ -48,7 +48,7 @@ def test_it_is_seen_wherever_it_stands(text):
 )
 def test_what_is_no_card_number_stays(text):
     assert mask(text) == text
-    assert not looks_like_pan(text)
+    assert mask(text) == text
 
 
 @pytest.mark.parametrize("digits", ["٤٢٤٢٤٢٤٢٤٢٤٢٤٢٤٢", "²" * 16])
@@ -75,7 +75,7 @@ HIDDEN = [
 
 @pytest.mark.parametrize("text", HIDDEN)
 def test_digits_beside_it_do_not_hide_it(text):
-    assert looks_like_pan(text)
+    assert mask(text) != text
     assert PAN not in mask(text).replace(" ", "")
 
 
@@ -83,7 +83,7 @@ def test_digits_beside_it_do_not_hide_it(text):
     "text", [grouped(":"), grouped("/"), grouped("+"), grouped("="), grouped("  "), grouped("\t"), grouped("\u202f")]
 )
 def test_other_separators_do_not_hide_it(text):
-    assert looks_like_pan(text)
+    assert mask(text) != text
 
 
 @pytest.mark.parametrize("pan", ["".join(chr(0xFF10 + int(digit)) for digit in PAN), "500000000009"])
@@ -92,8 +92,8 @@ def test_what_the_vault_takes_for_a_card_number_the_guard_sees(pan):
     from vault.sensitive import Sensitive
 
     KIND.normalise(Sensitive(pan), "$")
-    assert looks_like_pan(pan)
+    assert mask(pan) != pan
 
 
 def test_what_json_escapes_is_seen_in_the_finished_line():
-    assert looks_like_pan(json.dumps(grouped("\u00a0")))
+    assert mask(json.dumps(grouped("\u00a0"))) != json.dumps(grouped("\u00a0"))

@@ -1,7 +1,4 @@
-"""What looks like a PAN where none may be. Pure.
-
-So far it serves log lines; bodies are searched for revealed values in `rewrite.scrub`.
-"""
+"""Masking of log lines: rather too much than too little, as nothing depends on them."""
 
 from __future__ import annotations
 
@@ -46,8 +43,3 @@ def _candidates(groups: list[str]) -> Iterator[str]:
 
 def _could_be_pan(number: str) -> bool:
     return MIN_DIGITS <= len(number) <= MAX_DIGITS and len(set(number)) > 1 and luhn_valid(number)
-
-
-def looks_like_pan(text: str) -> bool:
-    """Tell whether something in the text could be a PAN."""
-    return mask(text) != text

@@ -1,0 +1,87 @@
+"""The way back: a gateway's answer on its way to the application, without revealed values and card numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import ClientResponse, web
+from multidict import CIMultiDict
+
+from proxy.edge.body import SMALL_BODY
+from proxy.edge.encodings import coding
+from proxy.edge.exchange import Exchange
+from proxy.edge.headers import end_to_end
+from proxy.edge.leaks import LeakGuard, Mode
+from proxy.edge.metrics import Metrics
+from proxy.edge.relay import Answer, relay
+from proxy.errors import AnswerHoldsCardNumber, AnswerUnreadable
+from proxy.rewrite.errors import BodyRejected
+from proxy.rewrite.fields import Fields
+from proxy.rewrite.message import Message
+from proxy.rewrite.plan import Plan, find
+from proxy.rewrite.reference import new_values
+from proxy.rewrite.scrub import Scrubber, Secret
+from proxy.routes import OutboundRoute
+from proxy.upstream.answer import read_whole, scrubbed
+from proxy.upstream.client import read_answer
+from vault.service import Vault
+
+_NO_FIELDS = Fields(())
+
+
+class Answering:
+    """Passes answers on. Raises an UpstreamError for one that cannot be; the gateway has then done its work."""
+
+    def __init__(self, vault: Vault, metrics: Metrics, answer_bytes: int) -> None:
+        self._vault = vault
+        self._answer_bytes = answer_bytes
+        self._guard = LeakGuard(vault, metrics, AnswerHoldsCardNumber, AnswerUnreadable)
+
+    async def pass_on(
+        self,
+        request: web.BaseRequest,
+        exchange: Exchange,
+        route: OutboundRoute,
+        answer: ClientResponse,
+        *,
+        secrets: Sequence[Secret],
+        tenant: str,
+    ) -> web.StreamResponse:
+        """Send the answer to the application without the secrets; `tenant` gets the tokens of card numbers in it."""
+        mode = Mode(route.guard)
+        if not (secrets or mode is Mode.TOKENIZE or _is_small(answer)):
+            return await self._stream(request, exchange, route, answer, mode)
+        whole = await read_whole(answer, route, self._answer_bytes)
+        scrubber = Scrubber(secrets)
+        message = scrubbed(answer, whole, scrubber, route) if secrets else whole.message
+        plan = await self._guard.judge(_searched(message, route), mode, exchange)
+        if plan.matches:
+            tokens = await self._vault.tokenize(new_values(plan), tenant, exchange.context)
+            message = plan.fill([token.shown for token in tokens])
+        headers, body = whole.sent(message)
+        reason = scrubber.clean_text(answer.reason or "") if secrets else answer.reason
+        return await relay(request, exchange, Answer(answer.status, reason, headers, body))
+
+    async def _stream(
+        self, request: web.BaseRequest, exchange: Exchange, route: OutboundRoute, answer: ClientResponse, mode: Mode
+    ) -> web.StreamResponse:
+        headers: CIMultiDict[str] = end_to_end(answer.raw_headers)
+        await self._guard.judge(find(Message(headers=tuple(headers.items())), route.answers), mode, exchange)
+        body = read_answer(answer, route)
+        name = coding(answer.headers.getall("Content-Encoding", []))
+        if self._guard.can_search(name, mode, exchange):
+            body = self._guard.stream(body, name, mode, exchange)
+        return await relay(request, exchange, Answer(answer.status, answer.reason, headers, body))
+
+
+def _is_small(answer: ClientResponse) -> bool:
+    return answer.content_length is not None and answer.content_length <= SMALL_BODY
+
+
+def _searched(message: Message, route: OutboundRoute) -> Plan:
+    """Return the plan that knows the guard's exceptions; of a body that cannot be read there are none."""
+    try:
+        return find(message, route.answers)
+    except BodyRejected:
+        pass
+    return find(Message(message.body, headers=message.headers), _NO_FIELDS)

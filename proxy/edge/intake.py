@@ -1,0 +1,72 @@
+"""Taking a request in: its body whole where something in it may be replaced, else as it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from proxy.config import LimitsConfig
+from proxy.edge.body import SMALL_BODY, continue_if_expected, media_of, plain_body, read_body, stream_body
+from proxy.edge.encodings import coding
+from proxy.rewrite.media import Media, parse
+from proxy.rewrite.message import Message
+from proxy.routes import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request's message, and its body where that is not part of it: it `streams`, in a content `coding` or none."""
+
+    message: Message = field(repr=False)
+    streams: AsyncIterator[bytes] | None = None
+    coding: str = ""
+
+
+async def take(
+    request: web.BaseRequest,
+    route: Route,
+    target: tuple[str, str],
+    headers: CIMultiDict[str],
+    limits: LimitsConfig,
+    *,
+    tokenizes: bool = False,
+) -> Incoming:
+    """Return the request as it is to be sent to `target`, path and query, with `headers`.
+
+    `tokenizes`: the body may have to be changed wherever a card number stands. Raises a RequestError.
+    """
+    await continue_if_expected(request)
+    media = _media(headers, route) if request.body_exists else None
+    whole = media is not None or tokenizes
+    name = coding(headers.getall("Content-Encoding", []))
+    body = b""
+    if request.body_exists and not whole and not _is_small(request, name):
+        if request.content_length is not None:
+            headers["Content-Length"] = str(request.content_length)
+        return Incoming(_message(target, headers, b"", None), stream_body(request), name)
+    if request.body_exists:
+        body = await read_body(request, limit=limits.body_bytes, seconds=limits.body_seconds)
+        body = plain_body(body, headers, route.name, limits.body_bytes)
+    return Incoming(_message(target, headers, body, media))
+
+
+def _media(headers: CIMultiDict[str], route: Route) -> Media | None:
+    """Return how the body is to be read, or None if it need not be. Raises ContentType errors where it must be."""
+    if route.protects_body:
+        return media_of(headers, route.name)
+    if not route.fields.body:
+        return None
+    # Exceptions for the guard alone: without them it finds rather more.
+    media = parse(headers.get("Content-Type", ""))
+    return media if media is not None and media.type is not None else None
+
+
+def _is_small(request: web.BaseRequest, name: str) -> bool:
+    return not name and request.content_length is not None and request.content_length <= SMALL_BODY
+
+
+def _message(target: tuple[str, str], headers: CIMultiDict[str], body: bytes, media: Media | None) -> Message:
+    return Message(body, media, *target, tuple(headers.items()))

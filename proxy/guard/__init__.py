@@ -1,0 +1,1 @@
+"""What looks like a card number where none may be. Pure."""

@@ -1,0 +1,55 @@
+"""Leaks: what looks like a card number in the parts of a message that no field of the route covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from proxy.guard.search import digits_of, search
+from proxy.rewrite import json
+from proxy.rewrite.fields import Field
+from proxy.rewrite.media import BodyType
+from proxy.rewrite.plan import Encoder, Match, Piece, Plan
+from proxy.rewrite.sections import Section
+from proxy.rewrite.selectors import FOUND, Where
+from proxy.rewrite.spans import Span, as_numbers, merged
+from vault.kinds import PAN
+from vault.sensitive import Sensitive
+
+_FIELD = Field(FOUND, PAN.name)
+_QUOTED = b'""'
+
+
+def leaks(plan: Plan) -> tuple[Plan, Sequence[Match]]:
+    """Return the leaks as matches, and the plan with the sections that they are in; raises TooManyNumbers."""
+    # One look at everything: nearly always it finds nothing.
+    if next(search(b"\n".join(plan.everything_else())), None) is None:
+        return plan, ()
+    whole = plan.with_all_sections()
+    found = [match for piece in whole.remainder() for match in _in_piece(whole, piece)]
+    return whole, found
+
+
+def part_of(plan: Plan, match: Match) -> str:
+    """Name the part of the message that a leak is in, for an error: `body`, `path`, `query` or `header:NAME`."""
+    section = plan.sections[match.section]
+    if section.where is Where.HEADER:
+        return f"header:{plan.message.headers[section.header][0]}"
+    return str(section.where.value)
+
+
+def _in_piece(plan: Plan, piece: Piece) -> Iterable[Match]:
+    section = plan.sections[piece.section]
+    spans = merged((start + piece.start, end + piece.start, b"") for start, end in search(bytes(piece.data)))
+    for start, end, new in _whole_values(plan, section, spans):
+        value = Sensitive(digits_of(section.data[start:end]))
+        encode: Encoder = json.encode if new == _QUOTED else str.encode
+        yield Match(_FIELD, (), start, end, value, None, piece.section, encode)
+
+
+def _whole_values(plan: Plan, section: Section, spans: Sequence[Span]) -> Iterable[Span]:
+    """Let JSON stay JSON: a number is replaced whole, by a string."""
+    media = plan.message.media
+    is_json = media is not None and media.type is BodyType.JSON
+    if not spans or section.where is not Where.BODY or not (is_json or section.data.lstrip()[:1] in (b"{", b"[")):
+        return spans
+    return as_numbers(spans, json.without_escaped_quotes(section.data))

@@ -1,0 +1,74 @@
+"""The protected fields of a route, compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from proxy.rewrite.errors import SelectorsConflict
+from proxy.rewrite.selectors import Automaton, Selector, Where
+from vault.card_tokens import CardShape
+
+KEPT = "kept"
+"""The kind of what stays as it is and is not searched for card numbers."""
+
+CREDENTIAL = "credential"
+"""The kind of the place where a gateway's SDK puts its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One protected field: where it is, its kind (`pan`, `cvc`, ...), and whose it is.
+
+    `of` equals the `at` of another field of the route, for example the card number's for a verification code. `shape`
+    is that of a card-shaped token; None means an opaque one. `number`: in JSON, write what takes the place as a number
+    where it can be one.
+    """
+
+    at: Selector
+    kind: str
+    of: Selector | None = None
+    shape: CardShape | None = None
+    number: bool = False
+
+
+class Fields:
+    """All fields of a route, by the part of a message that they are in. Immutable."""
+
+    def __init__(self, fields: Iterable[Field]) -> None:
+        self.all = tuple(fields)
+        self.body = self._in(Where.BODY)
+        self.query = self._in(Where.QUERY)
+        self.headers: Mapping[str, Field] = self._by_header()
+
+    def __bool__(self) -> bool:
+        return bool(self.all)
+
+    def _in(self, where: Where) -> tuple[Field, ...]:
+        return tuple(each for each in self.all if each.at.where is where)
+
+    def _by_header(self) -> Mapping[str, Field]:
+        found: dict[str, Field] = {}
+        for each in self._in(Where.HEADER):
+            chosen([found.setdefault(each.at.header, each), each])
+        return found
+
+    @cached_property
+    def of_body(self) -> Automaton:
+        return Automaton(tuple([each.at for each in self.body]))
+
+    @cached_property
+    def of_query(self) -> Automaton:
+        return Automaton(tuple([each.at for each in self.query]))
+
+
+def chosen(selecting: Sequence[Field]) -> Field:
+    """Return the field that counts where several select one value; raises SelectorsConflict if kinds differ."""
+    if len(selecting) == 1:
+        return selecting[0]
+    protecting = [each for each in selecting if each.kind != KEPT] or selecting
+    for other in protecting[1:]:
+        if other.kind != protecting[0].kind:
+            raise SelectorsConflict(first=str(protecting[0].at), second=str(other.at))
+    return protecting[0]

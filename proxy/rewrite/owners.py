@@ -1,0 +1,44 @@
+"""Whose a verification code is: the card that stands nearest to it in the tree.
+
+Nearest is the longest common path. Two that are equally near are refused rather than guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy.rewrite.errors import BodyAmbiguous
+from proxy.rewrite.places import Path, Place
+
+_TIED = -1
+
+
+class Owners:
+    """Places that may own another, by every path that leads towards them."""
+
+    def __init__(self, places: Sequence[tuple[int, Place]]) -> None:
+        self._nearest: dict[Path, int | None] = {(): None}
+        for index, place in places:
+            self._add(place.path, index)
+
+    def _add(self, path: Path, index: int) -> None:
+        for length in range(len(path), -1, -1):
+            prefix = path[:length]
+            known = self._nearest.get(prefix)
+            if known == _TIED:  # then so are all shorter ones: the work stays linear
+                return
+            self._nearest[prefix] = index if known is None else _TIED
+
+    def of(self, place: Place) -> int | None:
+        """The index of the place nearest to `place`; None if there is none. Raises BodyAmbiguous on a tie."""
+        missing = []
+        path = place.path
+        while path not in self._nearest:
+            missing.append(path)
+            path = path[:-1]
+        owner = self._nearest[path]
+        for longer in missing:  # siblings need not look as far again
+            self._nearest[longer] = owner
+        if owner == _TIED:
+            raise BodyAmbiguous(offset=place.start)
+        return owner

@@ -1,0 +1,132 @@
+"""Sections: the parts of a message in which values are looked for, each with the places that were found.
+
+A section is the body, the query string, or one header. Bodies are scanned as UTF-8, without byte order marks at either
+end, which stay where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from proxy.errors import CharsetUnsupported
+from proxy.rewrite import charsets, form, json
+from proxy.rewrite.errors import BodyRejected, HeaderRepeated, QueryRejected, ValueNotText
+from proxy.rewrite.fields import Field, Fields
+from proxy.rewrite.media import BodyType, Media
+from proxy.rewrite.message import Message
+from proxy.rewrite.places import Place
+from proxy.rewrite.selectors import State, Where
+from vault.sensitive import Sensitive
+
+Scanner = Callable[[bytes, State], list[Place]]
+
+# A new type of body is a module with such a function, and a line here.
+_SCANNERS: Mapping[BodyType, Scanner] = {
+    BodyType.JSON: json.scan,
+    BodyType.FORM: form.scan,
+}
+
+
+# Their values are numbers of the protocol, and nobody's words.
+_PROTOCOL = frozenset(
+    {"age", "content-length", "date", "etag", "expires", "if-match", "if-modified-since", "if-none-match"}
+    | {"if-unmodified-since", "last-modified", "retry-after", "traceparent"}
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Section:
+    """`data` is what was scanned; `header` is the index of the header that it is the value of."""
+
+    where: Where
+    data: bytes = field(repr=False)
+    places: Sequence[tuple[Sequence[Field], Place]]
+    charset: str = charsets.UTF8
+    header: int = 0
+
+
+def sections(message: Message, fields: Fields) -> Iterator[Section]:
+    """Yield the sections of a message in which fields can be; each place comes with the fields that select it.
+
+    Raises BodyRejected or CharsetUnsupported."""
+    if message.media is not None:
+        yield _body(message.body, message.media, fields)
+    if fields.query and message.query:
+        yield _query(message.query, fields)
+    if fields.headers:
+        yield from _headers(message, fields)
+
+
+def unscanned(message: Message, found: Sequence[Section]) -> Iterator[Section]:
+    """Yield the other sections of a message: those in which no field can be."""
+    scanned = {each.where for each in found}
+    if Where.BODY not in scanned and message.body:
+        yield Section(Where.BODY, message.body, ())
+    for where, text in ((Where.PATH, message.path), (Where.QUERY, message.query)):
+        if text and where not in scanned:
+            yield Section(where, text.encode("utf-8", "surrogateescape"), ())
+    selected = {each.header for each in found if each.where is Where.HEADER}
+    for index, (name, value) in enumerate(message.headers):
+        if index not in selected and name.lower() not in _PROTOCOL:
+            yield Section(Where.HEADER, value.encode("utf-8", "surrogateescape"), (), header=index)
+
+
+def _body(body: bytes, media: Media, fields: Fields) -> Section:
+    if media.type is None:
+        raise ValueError("a body of no known type cannot be scanned")
+    charset = charsets.codec(media.charset, body)
+    if charset != charsets.UTF8 and media.type not in (BodyType.JSON, BodyType.XML):
+        raise CharsetUnsupported  # percent-encoding and parts have charsets of their own
+    data = charsets.to_utf8(body, charset)
+    places = _scan(data, _SCANNERS[media.type], fields.of_body.start())
+    return Section(Where.BODY, data, _with_fields(places, fields.body), charset)
+
+
+def _scan(data: bytes, scanner: Scanner, start: State) -> list[Place]:
+    first = len(charsets.BOM) if data.startswith(charsets.BOM) else 0
+    last = len(data) - (len(charsets.BOM) if data.endswith(charsets.BOM) and len(data) > first else 0)
+    places = scanner(data[first:last] if first or last < len(data) else data, start)
+    return [place._replace(start=place.start + first, end=place.end + first) for place in places] if first else places
+
+
+def _with_fields(places: Sequence[Place], fields: Sequence[Field]) -> list[tuple[Sequence[Field], Place]]:
+    return [([fields[number] for number in place.selectors], place) for place in places]
+
+
+def _query(query: str, fields: Fields) -> Section:
+    data = query.encode("utf-8", "surrogateescape")
+    try:
+        places = form.scan(data, fields.of_query.start())
+    except BodyRejected as error:
+        offset = int(error.ids.get("offset", 0))
+    else:
+        return Section(Where.QUERY, data, _with_fields(places, fields.query))
+    raise QueryRejected(offset=offset)
+
+
+def _headers(message: Message, fields: Fields) -> Iterator[Section]:
+    seen = set()
+    for index, (name, value) in enumerate(message.headers):
+        wanted = fields.headers.get(name.lower())
+        if wanted is None:
+            continue
+        if wanted in seen:
+            raise HeaderRepeated(name=str(wanted.at))
+        seen.add(wanted)
+        if value.strip():
+            yield Section(Where.HEADER, *_header(value, wanted), header=index)
+
+
+def _header(value: str, wanted: Field) -> tuple[bytes, list[tuple[Sequence[Field], Place]]]:
+    data = value.encode("utf-8", "surrogateescape")
+    start = len(data) - len(data.lstrip(b" \t"))
+    end = len(data.rstrip(b" \t"))
+
+    def encode(text: str) -> bytes:
+        if not (text.isascii() and text.isprintable()):
+            raise ValueNotText(selector=str(wanted.at), offset=start)
+        return text.encode()
+
+    text = Sensitive(data[start:end].decode("utf-8", "replace"))
+    return data, [([wanted], Place((0,), (str(wanted.at),), start, end, text, encode))]
