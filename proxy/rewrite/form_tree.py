@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from proxy.rewrite import form_keys as keys
 from proxy.rewrite.errors import BodyAmbiguous, BodyTooComplex, DuplicateKey, TooManyFields, ValueNotText
@@ -75,13 +75,21 @@ class KeyTree:
             self._enter(path, offset)
             if state.accepts:
                 return state, path
-        if not simple and self.other_selects(key, plain=plain):
+        if not simple and self._other_selects(key, plain=plain):
             raise BodyAmbiguous(offset=offset)
         return state, path
 
     def any_selects(self, key: str) -> bool:
         """Whether any reading of what may be no key at all reaches a selected place."""
-        return self._selects(keys.parts(key)) or self.other_selects(key, plain=False)
+        return any(state.accepts for state in self.reached(key))
+
+    def reached(self, key: str) -> Iterator[State]:
+        """The states that any reading of what may be no key at all leads to."""
+        self._count(key.count("["))
+        for parts in (keys.parts(key), *keys.other_readings(key)):
+            state = self._reach(parts)
+            if state is not None:
+                yield state
 
     def _walk(self, key: str, *, plain: bool, offset: int) -> tuple[State | None, Path]:
         """Return the state and the path that a key leads to; no state if nothing there or below can match."""
@@ -134,14 +142,14 @@ class KeyTree:
                 break
             self._inner.add(above)
 
-    def other_selects(self, key: str, *, plain: bool) -> bool:
+    def _other_selects(self, key: str, *, plain: bool) -> bool:
         """Whether a parser that reads `key` in another way would reach a selected place."""
         if plain and not keys.is_odd(key):
             return False
         self._count(key.count("["))
-        return any(self._selects(parts) for parts in keys.other_readings(key))
+        return any(state and state.accepts for state in map(self._reach, keys.other_readings(key)))
 
-    def _selects(self, parts: Sequence[str]) -> bool:
+    def _reach(self, parts: Sequence[str]) -> State | None:
         state: State | None = self._start
         for at, part in enumerate(parts):
             if state is None or state.accepts:
@@ -152,4 +160,4 @@ class KeyTree:
                 state = state.by_name_or_index(part, int(part))
             else:
                 state = state.by_name(part)
-        return state is not None and bool(state.accepts)
+        return state

@@ -206,6 +206,10 @@ class State:
             self._repeatable[name] = self._automaton.may_repeat(self._positions, name)
         return self._repeatable[name]
 
+    def text_of(self, number: int) -> str:
+        """The text of a selector, for an error."""
+        return str(self._automaton.selectors[number])
+
 
 @final
 class Automaton:
