@@ -15,10 +15,10 @@ from proxy.rewrite.errors import BodyAmbiguous, BodyUnreadable
 
 _form_data = re.compile(r"form-data[ \t]*(?=;|\Z)", re.IGNORECASE).match
 _parameter = re.compile(
-    r""";[ \t]*+(?:([^\s=;:"',\\/()<>@\[\]?]++)=("(?:[^"\\]|\\.)*"|[!#$%&*+.^_`|~0-9A-Za-z-]++))?[ \t]*+"""
+    r""";[ \t]*+(?:([^\s=;:"',\\/()<>@\[\]?]++)=("(?:[^"\\]|\\.)*"|[!#$%&'*+.^_`|~0-9A-Za-z-]++))?[ \t]*+"""
 ).match
 _quoted_pair = re.compile(r"\\(.)")
-_anywhere = re.compile(r"""name[ \t]*+=[ \t]*+"?([^";]*+)""", re.IGNORECASE).finditer
+_anywhere = re.compile(r"""name[ \t]*+=[ \t]*+[\\"]*+([^\\";]*+)""", re.IGNORECASE).finditer
 _BY_BROWSERS = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 _by_browsers = re.compile("|".join(_BY_BROWSERS), re.IGNORECASE)
 

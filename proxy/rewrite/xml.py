@@ -194,12 +194,14 @@ class _Walk:
             self._add(state, (*frame.path, name), span)
 
     def _add(self, state: State, path: Path, span: text.Span) -> None:
+        start, end, value, write = span
+
         def encode(new: str) -> bytes:
             if text.unwritable(new):
-                raise ValueNotText(selector=state.selector, offset=span.start)
-            return span.write(new)
+                raise ValueNotText(selector=state.selector, offset=start)
+            return write(new)
 
-        add_place(self.places, Place(state.accepts, path, span.start, span.end, Sensitive(span.value), encode))
+        add_place(self.places, Place(state.accepts, path, start, end, Sensitive(value), encode))
 
 
 def _names_attributes(state: State) -> bool:
