@@ -21,6 +21,14 @@ class BodyUnreadable(BodyRejected):
     remedy = "Send a well-formed body in UTF-8 whose content type says what it is."
 
 
+class DtdRefused(BodyRejected):
+    """Takes `offset`."""
+
+    code = "xml_dtd_refused"
+    message = "The XML body has a document type declaration at byte {offset}."
+    remedy = "Send it without DOCTYPE: entities and defaults that it could declare are not read."
+
+
 class BodyTooComplex(BodyRejected):
     """Takes `limit`, in levels."""
 

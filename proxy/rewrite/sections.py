@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from proxy.errors import CharsetUnsupported
-from proxy.rewrite import charsets, form, json
+from proxy.rewrite import charsets, form, json, multipart, xml, xml_prolog
 from proxy.rewrite.errors import BodyRejected, HeaderRepeated, QueryRejected, ValueNotText
 from proxy.rewrite.fields import Field, Fields
 from proxy.rewrite.media import BodyType, Media
@@ -25,6 +26,7 @@ Scanner = Callable[[bytes, State], list[Place]]
 _SCANNERS: Mapping[BodyType, Scanner] = {
     BodyType.JSON: json.scan,
     BodyType.FORM: form.scan,
+    BodyType.XML: xml.scan,
 }
 
 
@@ -73,14 +75,31 @@ def unscanned(message: Message, found: Sequence[Section]) -> Iterator[Section]:
 
 
 def _body(body: bytes, media: Media, fields: Fields) -> Section:
-    if media.type is None:
-        raise ValueError("a body of no known type cannot be scanned")
+    charset = _charset(body, media)
+    data = charsets.to_utf8(body, charset)
+    places = _scan(data, _scanner(media), fields.of_body.start())
+    return Section(Where.BODY, data, _with_fields(places, fields.body), charset)
+
+
+def _charset(body: bytes, media: Media) -> str:
+    """Return the codec of a body; raises CharsetUnsupported, also where it is given in two ways."""
     charset = charsets.codec(media.charset, body)
+    if media.type is BodyType.XML and (declared := xml_prolog.declared_encoding(body)) is not None:
+        written = charsets.codec(declared, body)
+        if media.charset is not None and written != charset:
+            raise CharsetUnsupported
+        return written
     if charset != charsets.UTF8 and media.type not in (BodyType.JSON, BodyType.XML):
         raise CharsetUnsupported  # percent-encoding and parts have charsets of their own
-    data = charsets.to_utf8(body, charset)
-    places = _scan(data, _SCANNERS[media.type], fields.of_body.start())
-    return Section(Where.BODY, data, _with_fields(places, fields.body), charset)
+    return charset
+
+
+def _scanner(media: Media) -> Scanner:
+    if media.type is BodyType.MULTIPART:
+        return partial(multipart.scan, boundary=media.boundary, scanners=_SCANNERS)
+    if media.type is None:
+        raise ValueError("a body of no known type cannot be scanned")
+    return _SCANNERS[media.type]
 
 
 def _scan(data: bytes, scanner: Scanner, start: State) -> list[Place]:

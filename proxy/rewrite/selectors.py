@@ -41,6 +41,11 @@ class _Segment(NamedTuple):
     def takes(self, key: str | int) -> bool:
         return self.wildcard or key in self.keys
 
+    @property
+    def passes_lists(self) -> bool:
+        """Whether it goes on from a list: by an index, a wildcard or as a descendant."""
+        return self.wildcard or self.descends or any(isinstance(key, int) for key in self.keys)
+
 
 class Where(Enum):
     """The part of a message that a selector looks into."""
@@ -147,8 +152,8 @@ class State:
     """
 
     __slots__ = (
-        "_any_index", "_automaton", "_either", "_open", "_positions", "accepts", "enterable", "indexes", "names",
-        "other_index", "other_name",
+        "_any_index", "_automaton", "_either", "_open", "_positions", "_repeatable", "_siblings", "accepts",
+        "enterable", "indexes", "names", "other_index", "other_name",
     )  # fmt: skip
 
     def __init__(self, automaton: Automaton, positions: _Positions) -> None:
@@ -164,6 +169,8 @@ class State:
         self.other_index: State | None = None
         self._either: dict[str, State | None] = {}
         self._any_index: State | None = None
+        self._siblings: dict[int | None, State] = {}
+        self._repeatable: dict[str, bool] = {}
 
     @property
     def selector(self) -> str:
@@ -216,6 +223,29 @@ class State:
         """The next state for an element whose index is not known: whatever some index would reach."""
         return self.open()._any_index
 
+    def or_element(self, index: int) -> State:
+        """This state, and the next one for `index`: for what may be a list's element, or stand for itself.
+
+        An index that no selector names is remembered as None.
+        """
+        self.open()
+        known = index if index in self.indexes else None
+        if known not in self._siblings:
+            self._siblings[known] = self._automaton.union(self, self.indexes.get(index, self.other_index))
+        return self._siblings[known]
+
+    def may_repeat(self, name: str) -> bool:
+        """Whether every selector that names `name` here goes on with an index, a wildcard or `..`."""
+        if name not in self.open().names:
+            return True
+        if name not in self._repeatable:
+            self._repeatable[name] = self._automaton.may_repeat(self._positions, name)
+        return self._repeatable[name]
+
+    def text_of(self, number: int) -> str:
+        """The text of a selector, for an error."""
+        return str(self._automaton.selectors[number])
+
 
 @final
 class Automaton:
@@ -259,3 +289,17 @@ class Automaton:
         if state is None:
             state = self._states[positions] = State(self, positions)
         return state
+
+    def union(self, one: State, other: State | None) -> State:
+        """The state of all selectors that stand in either."""
+        if other is None:
+            return one
+        return self._state(one._positions | other._positions) or one
+
+    def may_repeat(self, positions: _Positions, name: str) -> bool:
+        """Whether the selectors that name `name` next go on with an index, a wildcard or a descendant."""
+        for (number, passed), segment in self._next(positions):
+            after = self.selectors[number].segments[passed + 1 : passed + 2]
+            if name in segment.keys and not segment.wildcard and not any(each.passes_lists for each in after):
+                return False
+        return True
