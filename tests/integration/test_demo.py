@@ -17,14 +17,19 @@ async def test_demo_once(tmp_path):
 
 
 async def test_demo_fails_when_a_promise_is_broken(tmp_path, monkeypatch):
-    """Run the story against a Panless whose answers are not scrubbed: it has to notice."""
+    """Run the story against a Panless whose answers are neither scrubbed nor guarded: it has to notice."""
     from rich.console import Console
 
     from proxy.cli.story import Story
+    from proxy.edge.leaks import LeakGuard
     from proxy.rewrite.scrub import Scrubber
     from proxy.sandbox.parts import running
 
+    async def let_pass(self, plan, mode, exchange):
+        return plan
+
     monkeypatch.setattr(Scrubber, "clean", lambda self, data, is_json=False: data)
+    monkeypatch.setattr(LeakGuard, "judge", let_pass)
     async with running(tmp_path / "demo") as parts:
         story = Story(parts, Console(quiet=True))
         await story.tell()

@@ -48,7 +48,7 @@ BAD_BODIES = [
     ("all zeros", JSON, b'{"card": {"number": "0000000000000000"}}', 422, "pan_invalid"),
     ("other digits", JSON, '{"card": {"number": "٤٢٤٢٤٢٤٢٤٢٤٢٤٢٤٢"}}'.encode(), 422, "pan_invalid"),
     ("no cvc", JSON, b'{"card": {"number": "4242424242424242", "cvc": "12"}}', 422, "cvc_invalid"),
-    ("json number", JSON, b'{"card": {"number": 4242424242424242}}', 422, "value_not_string"),
+    ("json decimal", JSON, b'{"card": {"number": 4242424242424242.0}}', 422, "value_not_string"),
     ("object", JSON, b'{"card": {"number": {"x": 1}}}', 422, "value_not_text"),
     ("too deep", JSON, b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", 400, "body_too_complex"),
     ("too large", JSON, b'{"a": "' + b"x" * 70_000 + b'"}', 413, "body_too_large"),
@@ -81,7 +81,7 @@ async def test_too_large_without_a_length_is_refused(world):
 
 
 async def test_compressed_body_is_refused(world):
-    headers = {"Content-Type": JSON, "Content-Encoding": "gzip"}
+    headers = {"Content-Type": JSON, "Content-Encoding": "br"}
     async with world.client.post(f"{world.inbound}/checkout", data=b"x", headers=headers) as answer:
         await _problem(answer, 415, "content_encoding_unsupported")
 

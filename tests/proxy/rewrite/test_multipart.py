@@ -10,7 +10,7 @@ from proxy.rewrite.errors import (
     BodyTooComplex,
     BodyUnreadable,
     DuplicateKey,
-    NumberNotString,
+    NumberNotWhole,
     TooManyFields,
     TooManyValues,
     ValueNotText,
@@ -132,7 +132,7 @@ def test_a_selected_string_of_json():
 @pytest.mark.parametrize(
     ("content_type", "content", "error"),
     [
-        ("application/json", "4242", NumberNotString),
+        ("application/json", "4242.5", NumberNotWhole),
         ("application/json", '{"a":1}', ValueNotText),
         ("application/x-www-form-urlencoded", "4242=1", ValueNotText),
         ("application/xml", "<a/>", ValueNotText),
