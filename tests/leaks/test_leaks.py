@@ -129,7 +129,7 @@ async def _bad_requests(running, client, gateway, key, done):
     for card in all_cards():
         pan = card.pan
         requests = [
-            (f"{inbound}/checkout", {"json": {"card": {"number": int(pan)}}}),
+            (f"{inbound}/checkout", {"json": {"card": {"number": -int(pan)}}}),
             (f"{inbound}/checkout", {"json": {"card": {"number": pan + "x"}}}),
             (f"{inbound}/checkout", {"json": {"card": {"number": pan, "cvc": "99999"}}}),
             (f"{inbound}/checkout", {"data": b'{"card": {"number": "%s"' % pan.encode(), "headers": JSON}),
