@@ -80,7 +80,7 @@ class Outbound:
             return await self._answer(request, exchange, route, answer, outgoing)
 
     async def _permit(self, headers: CIMultiDict[str], route: OutboundRoute, exchange: Exchange) -> Permit:
-        principal = await self._vault.identify(find_key(headers, route.slots), exchange.context)
+        principal = await self._vault.identify(find_key(headers, route.slots, exchange.key), exchange.context)
         exchange.app = principal.app
         decision = decide(principal, Action("reveal", route.name, route.apps), route.destination)
         if isinstance(decision, Denial):

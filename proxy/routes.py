@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from urllib.parse import unquote
@@ -82,6 +82,10 @@ class OutboundRoute(Route):
     def compile(cls, config: OutboundConfig, secret: str | None) -> OutboundRoute:
         slots = config.credential.slots if config.credential else ()
         return cls(**cls.common(config), apps=config.apps, slots=slots, secret=secret)  # type: ignore[arg-type]
+
+    def alone(self) -> RouteTable[OutboundRoute]:
+        """Return the table of a port or a tunnel of the route's own: every path is appended to the upstream's."""
+        return RouteTable([replace(self, path="/")])
 
 
 def _field(at: str, kind: str, of: str | None) -> Field:

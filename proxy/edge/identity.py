@@ -17,16 +17,37 @@ KEY_PREFIX = "plk_"
 _AUTHORIZATION = "Authorization"
 
 
-def find_key(headers: CIMultiDict[str], slots: Sequence[str]) -> str:
-    """Return the key that the request carries, or an empty string. Panless-Key goes before the slots."""
+def find_key(headers: CIMultiDict[str], slots: Sequence[str], of_tunnel: str = "") -> str:
+    """Return the key that the request carries, or an empty string.
+
+    Panless-Key goes before the key that the tunnel was opened with, and that one before the slots.
+    """
     if (given := headers.getall(KEY_HEADER, [])) != []:
         return given[0] if len(given) == 1 else ""
+    if of_tunnel:
+        return of_tunnel
     scheme, credential = _authorization(headers)
     if scheme == "bearer" and "bearer" in slots:
         return credential
     if scheme == "basic" and "basic" in slots:
         return _basic_user(credential)
     return ""
+
+
+def proxy_key(values: Sequence[str]) -> str | None:
+    """Return the key in Proxy-Authorization: Bearer, or Basic with the key as user name or as password.
+
+    None if there is no such header; an empty string if there is no one key in it.
+    """
+    if not values:
+        return None
+    if len(values) > 1:
+        return ""
+    scheme, _, credential = values[0].partition(" ")
+    if scheme.lower() == "bearer":
+        return credential.strip()
+    user, _, password = _basic(credential.strip()).partition(":") if scheme.lower() == "basic" else ("", "", "")
+    return user if user.startswith(KEY_PREFIX) else password
 
 
 def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | None) -> None:
@@ -65,7 +86,11 @@ def _authorization(headers: CIMultiDict[str]) -> tuple[str, str]:
 
 
 def _basic_user(credential: str) -> str:
+    return _basic(credential).partition(":")[0]
+
+
+def _basic(credential: str) -> str:
     try:
-        return base64.b64decode(credential, validate=True).decode("ascii").partition(":")[0]
+        return base64.b64decode(credential, validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return ""
