@@ -50,6 +50,7 @@ class ForwardWorld:
     key: str = ""
     other_key: str = ""
     process: PanlessProcess | None = None
+    running: Panless | None = None
     bundle: str = ""
     ca_file: Path = field(default_factory=Path)
 
@@ -88,7 +89,7 @@ async def forwarding(folder: Path, *, in_process: bool = False, head: str = "") 
             running = Panless(load(config))
             await running.start()
             try:
-                world = ForwardWorld(config, running.urls, app, gateway)
+                world = ForwardWorld(config, running.urls, app, gateway, running=running)
                 await world.learn()
                 yield world
             finally:
