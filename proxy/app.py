@@ -77,25 +77,29 @@ class Panless:
         self._upstream = UpstreamClient()
         for route in (*self._config.inbound, *self._config.outbound):
             self._upstream.add(route, self._config)
+        database = await self._open_database(settings)
+        vault = self._vault = await Vault.open(settings, database)
+        await vault.health()
+        await vault.record("start", _own_context())
+        listen, parts = self._config.listen, (vault, self._upstream, self._config.limits, self._metrics)
+        await self._listen("inbound", listen.inbound, Inbound(inbound, *parts).handle)
+        by_path = RouteTable([route for route in outbound if route.path])
+        await self._listen("outbound", listen.outbound, Outbound(by_path, *parts).handle)
+        alone = [ForwardRoute(route, Outbound(route.alone(), *parts)) for route in outbound]
+        await self._listen_forward(alone, settings, database, vault)
+        await self._listen("admin", listen.admin, Admin(vault, self._metrics).handle)
+        for route, each in zip(self._config.outbound, alone, strict=True):
+            await self._listen(route.name, route.listener, each.way.handle)
+        self._purging = asyncio.create_task(self._purge())
+
+    async def _open_database(self, settings: VaultSettings) -> Database:
         database = await open_database(settings, holder="serve")
         self._close_database = database.close
         if settings.embedded:
             await migrate(database)
         await check_schema(database)
         await ensure_development_kek(settings, database)
-        self._vault = await Vault.open(settings, database)
-        await self._vault.health()
-        await self._vault.record("start", _own_context())
-        listen, parts = self._config.listen, (self._vault, self._upstream, self._config.limits, self._metrics)
-        await self._listen("inbound", listen.inbound, Inbound(inbound, *parts).handle)
-        by_path = RouteTable([route for route in outbound if route.path])
-        await self._listen("outbound", listen.outbound, Outbound(by_path, *parts).handle)
-        alone = [ForwardRoute(route, Outbound(route.alone(), *parts)) for route in outbound]
-        await self._listen_forward(alone, settings, database, self._vault)
-        await self._listen("admin", listen.admin, Admin(self._vault, self._metrics).handle)
-        for route, each in zip(self._config.outbound, alone, strict=True):
-            await self._listen(route.name, route.listener, each.way.handle)
-        self._purging = asyncio.create_task(self._purge())
+        return database
 
     async def _listen(self, name: str, config: ListenerConfig | None, way: Way) -> None:
         if config is None:

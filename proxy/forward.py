@@ -9,10 +9,11 @@ from aiohttp import web
 
 from proxy.edge.certificates import Certificates
 from proxy.edge.connect import Connect
+from proxy.edge.connection import Opening, Tunnel
 from proxy.edge.exchange import Exchange
 from proxy.edge.identity import proxy_key
 from proxy.edge.problem import problem
-from proxy.edge.tunnel import Opening, Tunnel, tunnel_of
+from proxy.edge.tunnel import tunnel_of
 from proxy.errors import ConnectHostUnknown, HostMismatch
 from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.outbound import Outbound

@@ -1,7 +1,8 @@
 """Who asks: finds an application's Panless key in a request, and puts the gateway's secret in its place.
 
-The key is in the header Panless-Key, or where the gateway's SDK puts its key: `bearer` (Authorization: Bearer KEY) or
-`basic` (Authorization: Basic, KEY as the user name).
+The key is in the header Panless-Key, in the Proxy-Authorization that the request's tunnel was opened with, or where
+the gateway's SDK puts its key: `bearer` (Authorization: Bearer KEY) or `basic` (Authorization: Basic, KEY as the user
+name).
 """
 
 from __future__ import annotations

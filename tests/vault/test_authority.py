@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 
-from proxy.edge import certificates
 from vault import authority as module
 from vault.authority import Authority
 from vault.crypto.certificates import new_authority, new_leaf
@@ -117,16 +114,3 @@ def test_nothing_shows_a_private_key():
     leaf = new_leaf(*new_authority(uuid7(), now), "a.example", now)
     assert b"PRIVATE KEY" in leaf.pem
     assert "PRIVATE" not in f"{leaf!r} {leaf}"
-
-
-@pytest.mark.parametrize("memory", [True, False])
-def test_a_certificate_is_loaded_and_leaves_no_file(memory, monkeypatch, tmp_path):
-    if not memory:
-        monkeypatch.delattr(os, "memfd_create")
-    monkeypatch.setattr(certificates.tempfile, "tempdir", str(tmp_path))
-    now = datetime.now(UTC)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    before = set(os.listdir("/proc/self/fd"))
-    certificates.load_pem(context, new_leaf(*new_authority(uuid7(), now), "a.example", now).pem)
-    assert list(tmp_path.iterdir()) == []
-    assert set(os.listdir("/proc/self/fd")) == before
