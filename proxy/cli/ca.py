@@ -64,7 +64,7 @@ def export(config_file: Path, out: Path | None, as_json: bool) -> None:
     found = run(_with_database(config_file, trusted))
     bundle = b"".join(each.pem for each in found).decode()
     if out is not None:
-        out.write_text(bundle)
+        _write(out, bundle)
     if as_json:
         click.echo(json.dumps([_document(each, found) | {"pem": each.pem.decode()} for each in found], indent=2))
     elif out is None:
@@ -95,6 +95,13 @@ def rotate(config_file: Path, switch: bool, as_json: bool) -> None:
         click.echo(json.dumps({"id": activated, "state": "active" if switch else "next"}))
     else:
         click.echo(told)
+
+
+def _write(out: Path, bundle: str) -> None:
+    try:
+        out.write_text(bundle)
+    except OSError:
+        raise click.BadParameter("the file cannot be written", param_hint="--out") from None
 
 
 async def _with_database(file: Path, work: Callable[[VaultSettings, Database], Awaitable[Result]]) -> Result:

@@ -92,6 +92,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._gate.connections.add(self)
+        if self._gate.stopping:
+            self._transport.close()
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:

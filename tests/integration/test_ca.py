@@ -96,6 +96,9 @@ async def test_the_bundle_can_be_written_to_a_file(world, tmp_path):
     done = await panless("ca", "export", "--out", tmp_path / "ca.pem", "-c", world.config)
     assert (done.code, done.out) == (0, "")
     assert (tmp_path / "ca.pem").read_text() == (await panless("ca", "export", "-c", world.config)).out
+    done = await panless("ca", "export", "--out", tmp_path / "no" / "ca.pem", "-c", world.config)
+    assert done.code == 2
+    assert "Traceback" not in done.err
 
 
 async def test_the_private_key_is_nowhere_in_clear(world):

@@ -393,6 +393,32 @@ async def test_a_route_without_a_path_is_not_on_the_outbound_listener(world):
         assert answer.headers["Panless-Error"] == "route_not_found"
 
 
+async def test_a_request_in_the_same_packet_as_the_end_of_the_handshake_arrives(world, client):
+    """It may be decrypted before the HTTP server has taken over."""
+    assert (await client.tunnel(f"{HOST}:443", proxy_authorization(world.key))).status == 200
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = world.trusting().wrap_bio(incoming, outgoing, server_hostname=HOST)
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            client.writer.write(outgoing.read())
+            incoming.write(await client.reader.read(65536))
+    tls.write(_request("/first"))
+    client.writer.write(outgoing.read())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        incoming.write(await asyncio.wait_for(client.reader.read(65536), 20))
+        try:
+            while True:
+                answer += tls.read()
+        except ssl.SSLWantReadError:
+            pass
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert world.gateway.last.target == "/base/first"
+
+
 async def test_a_large_body_right_behind_the_handshake_arrives_whole(world, client):
     assert (await client.tunnel(f"{HOST}:443", proxy_authorization(world.key))).status == 200
     await client.tls(world.trusting())

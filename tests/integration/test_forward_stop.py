@@ -12,6 +12,7 @@ import trustme
 
 from proxy.app import Panless
 from proxy.config import load
+from proxy.edge import connection
 from tests.harness import configuration
 from tests.harness.forward import HOST, LISTEN, Client, ForwardWorld, forwarding, proxy_authorization, routes
 from tests.harness.process import serving
@@ -42,7 +43,10 @@ async def _idle(world: ForwardWorld) -> list[Client]:
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-async def test_requests_in_flight_end_and_nothing_idle_holds_a_stop_up(tmp_path, loop):
+async def test_requests_in_flight_end_and_nothing_idle_holds_a_stop_up(tmp_path, loop, monkeypatch):
+    # Not their own time-outs close them, in this process at least.
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 600)
+    monkeypatch.setattr(connection, "HANDSHAKE_SECONDS", 600)
     async with forwarding(tmp_path, in_process=loop == "asyncio", head=PATIENT) as world:
         idle = await _idle(world)
         client = await _tunnel(world)

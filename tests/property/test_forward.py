@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.harness import configuration
@@ -22,7 +22,7 @@ CODES = {
     "connect_required": 405,
     "head_too_large": 431,
 }
-_ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r]*\r\n(.*?)\r\n\r\n", re.DOTALL)
+_ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) (.*?)\r\n\r\n", re.DOTALL)
 
 
 @dataclass
@@ -106,8 +106,15 @@ def nearly(draw) -> bytes:
     return ("\r\n".join([line, *draw(headers), "", ""]) + draw(after)).encode("latin-1")
 
 
+plain = st.builds("CONNECT {}{} HTTP/1.{}\r\n\r\n".format, hosts, ports, st.sampled_from("01")).map(str.encode)
+several = st.lists(nearly() | plain, min_size=1, max_size=3).map(b"".join)
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(nearly(), min_size=1, max_size=3).map(b"".join) | st.binary(max_size=200))
+@example(b"CONNECT 127.0.0.1:ELSEWHERE HTTP/1.1\r\n\r\n")
+@example(b"CONNECT localhost:ELSEWHERE HTTP/1.1\r\nHost: localhost:ELSEWHERE\r\n\r\n")
+@example(b"GET http://127.0.0.1:ELSEWHERE/ HTTP/1.1\r\nHost: 127.0.0.1:ELSEWHERE\r\n\r\n")
+@given(plain | several | st.binary(max_size=200))
 def test_any_bytes_get_one_of_our_answers_or_none(target, data):
     received = target.send(data.replace(b"ELSEWHERE", str(target.port).encode()))
     if received:
