@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiohttp import web
 
 from proxy.admin import Admin
 from proxy.config import Config, ListenerConfig
+from proxy.edge.certificates import Certificates
 from proxy.edge.exchange import Exchange
-from proxy.edge.listener import Handler, Listener, stop_all
+from proxy.edge.listener import Handler, Listener, Stoppable, stop_all
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import ERROR_HEADER, problem
+from proxy.edge.tunnel import ForwardListener
 from proxy.errors import ConfigInvalid, ShuttingDown
+from proxy.forward import Forward, ForwardRoute
+from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.inbound import Inbound
 from proxy.outbound import Outbound
 from proxy.routes import InboundRoute, OutboundRoute, RouteTable
 from proxy.secrets import SecretUnavailable, resolve
 from proxy.settings import vault_settings
 from proxy.upstream.client import UpstreamClient
+from vault.authority import Authority
 from vault.errors import PanlessError, StoreError
 from vault.requests import Context
 from vault.service import Vault
+from vault.settings import VaultSettings
+from vault.upkeep.authorities import ensure_authority
 from vault.upkeep.migrate import check_schema, migrate
-from vault.upkeep.startup import ensure_development_kek, open_database
+from vault.upkeep.startup import Database, ensure_development_kek, open_database
 
 PURGE_SECONDS = 30
 
@@ -40,10 +47,11 @@ class Panless:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._metrics = Metrics()
-        self._listeners: list[Listener] = []
+        self._listeners: list[Stoppable] = []
         self._stopping = False
         self._close_database: Callable[[], Awaitable[None]] | None = None
         self._vault: Vault | None = None
+        self._authority: Authority | None = None
         self._upstream: UpstreamClient | None = None
         self._purging: asyncio.Task[None] | None = None
 
@@ -61,34 +69,62 @@ class Panless:
             raise
 
     async def _start(self) -> None:
-        if not any(listener for _, listener in self._config.listen):
+        if not any(listener for _, listener in self._config.listen) and not any(r.bind for r in self._config.outbound):
             raise ConfigInvalid(file=str(self._config.file), key="listen", problem="no listener is configured")
         settings = vault_settings(self._config)
         inbound = RouteTable([InboundRoute.compile(route) for route in self._config.inbound])
-        outbound = RouteTable(compile_outbound(self._config))
+        outbound = compile_outbound(self._config)
         self._upstream = UpstreamClient()
         for route in (*self._config.inbound, *self._config.outbound):
             self._upstream.add(route, self._config)
+        database = await self._open_database(settings)
+        vault = self._vault = await Vault.open(settings, database)
+        await vault.health()
+        await vault.record("start", _own_context())
+        listen, parts = self._config.listen, (vault, self._upstream, self._config.limits, self._metrics)
+        await self._listen("inbound", listen.inbound, Inbound(inbound, *parts).handle)
+        by_path = RouteTable([route for route in outbound if route.path])
+        await self._listen("outbound", listen.outbound, Outbound(by_path, *parts).handle)
+        alone = [ForwardRoute(route, Outbound(route.alone(), *parts)) for route in outbound]
+        await self._listen_forward(alone, settings, database, vault)
+        await self._listen("admin", listen.admin, Admin(vault, self._metrics).handle)
+        for route, each in zip(self._config.outbound, alone, strict=True):
+            await self._listen(route.name, route.listener, each.way.handle)
+        self._purging = asyncio.create_task(self._purge())
+
+    async def _open_database(self, settings: VaultSettings) -> Database:
         database = await open_database(settings, holder="serve")
         self._close_database = database.close
         if settings.embedded:
             await migrate(database)
         await check_schema(database)
         await ensure_development_kek(settings, database)
-        self._vault = await Vault.open(settings, database)
-        await self._vault.health()
-        await self._vault.record("start", _own_context())
-        parts = (self._vault, self._upstream, self._config.limits, self._metrics)
-        await self._listen("inbound", self._config.listen.inbound, Inbound(inbound, *parts).handle)
-        await self._listen("outbound", self._config.listen.outbound, Outbound(outbound, *parts).handle)
-        admin = Admin(self._vault, self._metrics)
-        await self._listen("admin", self._config.listen.admin, admin.handle)
-        self._purging = asyncio.create_task(self._purge())
+        return database
 
     async def _listen(self, name: str, config: ListenerConfig | None, way: Way) -> None:
         if config is None:
             return
-        listener = Listener(name, config, self._config, self._answering(name, way))
+        await self._begin(Listener(name, config, self._config, self._answering(name, way)))
+
+    async def _listen_forward(
+        self, routes: Sequence[ForwardRoute], settings: VaultSettings, database: Database, vault: Vault
+    ) -> None:
+        config = self._config.listen.forward
+        if config is None:
+            return
+        if settings.embedded:
+            await ensure_authority(settings, database)
+        self._authority = await Authority.open(settings, database)
+        by_host = {
+            HostPort.parse(host, default_port=HTTPS_PORT): each
+            for route, each in zip(self._config.outbound, routes, strict=True)
+            for host in route.hosts
+        }
+        forward = Forward(by_host, vault, Certificates(self._authority.leaf))
+        answering = self._answering("forward", forward.handle)
+        await self._begin(ForwardListener(config, self._config, answering, forward.opens, self._note))
+
+    async def _begin(self, listener: Stoppable) -> None:
         self._listeners.append(listener)
         await listener.start()
 
@@ -126,9 +162,12 @@ class Panless:
         return answer
 
     def _account(self, exchange: Exchange, request: web.BaseRequest, answer: web.StreamResponse) -> None:
-        seconds = time.perf_counter() - exchange.started
         code = answer.headers.get(ERROR_HEADER, "") if isinstance(answer, web.Response) else ""
-        self._metrics.requests.labels(exchange.listener, exchange.route, str(answer.status), code).inc()
+        self._note(exchange, request.method, answer.status, code)
+
+    def _note(self, exchange: Exchange, method: str, status: int, code: str) -> None:
+        seconds = time.perf_counter() - exchange.started
+        self._metrics.requests.labels(exchange.listener, exchange.route, str(status), code).inc()
         self._metrics.seconds.labels(exchange.listener, exchange.route).observe(seconds)
         if exchange.listener != "admin":
             log.info(
@@ -136,8 +175,8 @@ class Panless:
                 listener=exchange.listener,
                 route=exchange.route,
                 app=exchange.app,
-                method=request.method,
-                status=answer.status,
+                method=method,
+                status=status,
                 code=code or None,
                 values=exchange.values,
                 request_id=exchange.request_id,
@@ -169,9 +208,12 @@ class Panless:
             except StoreError as error:
                 log.warning("stop_not_recorded", code=error.code)
             await self._vault.close()
+        if self._authority is not None:
+            await self._authority.close()
         if self._close_database is not None:
             await self._close_database()
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
+        self._authority = None
         log.info("stopped")
 
 

@@ -19,7 +19,7 @@ class ConfigInvalid(PanlessError):
 class AddressUnavailable(PanlessError):
     code = "address_unavailable"
     message = "Listener {listener} cannot bind {bind}: {reason}."
-    remedy = "Stop the process that uses the address, or change `bind` in [listen]."
+    remedy = "Stop the process that uses the address, or change the listener's `bind`."
 
 
 class RequestError(PanlessError):
@@ -154,6 +154,59 @@ class ValueGuessed(RequestError):
     code = "value_guessed"
     message = "The request on route {route} holds, beside its tokens, a number that a token may stand for."
     remedy = "Send card numbers as tokens only, and nothing else that begins and ends like one of them."
+
+
+class ConnectMalformed(RequestError):
+    code = "connect_malformed"
+    message = "The proxy request is not a valid CONNECT."
+    remedy = "Send CONNECT host:port HTTP/1.1, well-formed headers, no body, and nothing more before the answer."
+
+
+class ConnectRequired(RequestError):
+    status = 405
+    code = "connect_required"
+    message = "This listener is an HTTPS proxy: it takes CONNECT only."
+    remedy = "Use it as the proxy for https:// URLs; a base URL belongs to the outbound listener or a route's own port."
+
+
+class ConnectHostUnknown(RequestError):
+    status = 403
+    code = "connect_host_unknown"
+    message = "No route takes requests for this host and port; nothing was connected."
+    remedy = (
+        "Use a host that a route names; operators: add it to the route's `hosts`, with its port unless that is 443."
+    )
+
+
+class HeadTooLarge(RequestError):
+    status = 431
+    code = "head_too_large"
+    message = "The head of the proxy request is larger than {limit} bytes."
+    remedy = "Send fewer or shorter headers with CONNECT."
+
+
+class HeadTimeout(RequestError):
+    status = 408
+    code = "head_timeout"
+    message = "The head of the proxy request did not arrive in time."
+    remedy = "Send CONNECT as soon as the connection is open."
+
+
+class HostMismatch(RequestError):
+    status = 421
+    code = "host_mismatch"
+    message = "The request's Host is not the host that the tunnel was opened for."
+    remedy = "Open a tunnel (CONNECT) of its own for each host, and send its name and port in Host."
+
+
+class TunnelHandshakeFailed(RequestError):
+    """Told to the log only: there is nobody who could be answered."""
+
+    code = "tunnel_handshake_failed"
+    message = "The client did not complete the TLS handshake in its tunnel."
+    remedy = (
+        "Let the client use TLS 1.2 or newer, trust the CA of `panless ca export`, and name the tunnel's host in SNI."
+    )
 
 
 class ShuttingDown(RequestError):

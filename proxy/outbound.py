@@ -76,7 +76,7 @@ class Outbound:
         exchange.route, exchange.destination = route.name, route.destination
         headers = end_to_end(request.raw_headers, drop=_REPLACED)
         credential = route.credential
-        key = find_key(headers, credential.slots)
+        key = find_key(headers, credential.slots, exchange.key)
         put_secret(headers, credential.slots, credential.secret, always=credential.always)
         ask_for_readable(headers)
         # Who asks is known before a body is read, unless the key is in it.

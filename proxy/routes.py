@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from urllib.parse import unquote
@@ -95,6 +95,10 @@ class OutboundRoute(Route):
             credential=credential,
             answers=Fields(exceptions(config)),
         )
+
+    def alone(self) -> RouteTable[OutboundRoute]:
+        """Return the table of a port or a tunnel of the route's own: every path is appended to the upstream's."""
+        return RouteTable([replace(self, path="/")])
 
 
 AnyRoute = TypeVar("AnyRoute", bound=Route)

@@ -148,6 +148,18 @@ class AppOfOtherTenant(OperatorError):
     remedy = "Choose another name, or add the key without --tenant."
 
 
+class AuthorityNextExists(OperatorError):
+    code = "authority_next_exists"
+    message = "There is a next certificate authority already."
+    remedy = "Let clients trust it (`panless ca export`), then activate it with `panless ca rotate --activate`."
+
+
+class AuthorityNextMissing(OperatorError):
+    code = "authority_next_missing"
+    message = "There is no next certificate authority to activate."
+    remedy = "Make it with `panless ca rotate`, let clients trust it (`panless ca export`), then activate it."
+
+
 class StoreError(PanlessError):
     """The database did not do what was asked. Nothing was acknowledged."""
 
@@ -220,6 +232,15 @@ class KeyUnavailable(KeyFailure):
     code = "key_unavailable"
     message = "Key {key} cannot be used: {reason}."
     remedy = "Operators: check the key provider in [keys]; see /readyz."
+
+
+class AuthorityMissing(KeyFailure):
+    code = "authority_missing"
+    message = "There is no valid certificate authority for the forward proxy."
+    remedy = (
+        "Operators: run `panless ca show --config FILE`, as the database's owner: it makes the first one. An expired "
+        "one is replaced by `panless ca rotate`, then `panless ca rotate --activate`."
+    )
 
 
 class RecordDoesNotOpen(KeyFailure):

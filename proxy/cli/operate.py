@@ -13,7 +13,7 @@ from rich.table import Table
 
 from proxy.app import Panless, compile_outbound
 from proxy.cli.running import config_option, forbid_core_dumps, run
-from proxy.config import Config, RouteConfig, load
+from proxy.config import Config, OutboundConfig, RouteConfig, load
 from proxy.edge import log
 from proxy.edge.listener import tls_context
 from proxy.settings import vault_settings
@@ -30,8 +30,9 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 def serve(config_file: Path, log_level: str) -> None:
     """Run Panless until SIGTERM or Ctrl-C.
 
-    Prints one line when every listener accepts: `ready inbound=URL outbound=URL admin=URL`. Logs go to stderr as JSON
-    lines. An embedded database is migrated by itself; an external one has to be migrated before (`panless migrate`).
+    Prints one line when every listener accepts: `ready inbound=URL outbound=URL forward=URL admin=URL`, with
+    ROUTE=URL for each route that has a port of its own. Logs go to stderr as JSON lines. An embedded database is
+    migrated by itself; an external one has to be migrated before (`panless migrate`).
     """
     forbid_core_dumps()
     log.configure(log_level)
@@ -71,19 +72,19 @@ def check(config_file: Path) -> None:
     config = load(config_file)
     vault_settings(config)
     compile_outbound(config)
-    for listener, given in config.listen:
+    for listener, given in (*config.listen, *((route.name, route.listener) for route in config.outbound)):
         if given is not None:
             tls_context(listener, given, config)
     for route in (*config.inbound, *config.outbound):
         upstream_tls(route, config)
     table = Table(title=f"Routes of {config_file}", title_justify="left")
-    for column in ("way", "name", "path", "upstream", "fields", "apps"):
+    for column in ("way", "name", "path, port, hosts", "upstream", "fields", "apps"):
         table.add_column(column, overflow="fold")
     for inbound in config.inbound:
         table.add_row("inbound", inbound.name, inbound.path, inbound.upstream, _fields(inbound), "")
     for outbound in config.outbound:
         apps = ", ".join(sorted(outbound.apps)) or "none: nobody may use it"
-        table.add_row("outbound", outbound.name, outbound.path, outbound.upstream, _fields(outbound), apps)
+        table.add_row("outbound", outbound.name, _ways(outbound), outbound.upstream, _fields(outbound), apps)
     Console().print(table)
     for warning in _warnings(config):
         click.echo(f"warning: {warning}", err=True)
@@ -91,7 +92,7 @@ def check(config_file: Path) -> None:
 
 
 def _warnings(config: Config) -> Iterator[str]:
-    if not any(listener for _, listener in config.listen):
+    if not any(listener for _, listener in config.listen) and not any(route.bind for route in config.outbound):
         yield "no listener is configured: `serve` will refuse to start"
     for route in config.outbound:
         if not route.apps:
@@ -100,10 +101,18 @@ def _warnings(config: Config) -> Iterator[str]:
             yield f"outbound route {route.name} has no `fields`: tokens are not revealed on it"
         if route.credential is None or route.credential.secret is None:
             yield f"outbound route {route.name} has no `credential` secret: the gateway gets none from Panless"
-    for name in ("outbound", "admin"):
-        listener = getattr(config.listen, name)
+        if route.hosts and config.listen.forward is None:
+            yield f"outbound route {route.name} names `hosts`, but there is no forward listener"
+    own = [(route.name, route.listener) for route in config.outbound]
+    for name, listener in (*config.listen, *own):
+        if name == "inbound":
+            continue
         if listener is not None and listener.host in ("0.0.0.0", "::"):  # noqa: S104  # warned of, not bound
             yield f"listener {name} is open to every network: it is meant for your own applications and monitoring"
+
+
+def _ways(route: OutboundConfig) -> str:
+    return "\n".join(filter(None, (route.path, route.bind, *route.hosts)))
 
 
 def _fields(route: RouteConfig) -> str:

@@ -12,7 +12,7 @@ from proxy import presets
 from proxy.config.models import Config
 from proxy.errors import ConfigInvalid
 
-_LATER = {"webhook": "webhook routes", "forward": "the forward proxy"}
+_LATER = {"webhook": "webhook routes"}
 
 
 def load(file: Path) -> Config:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from proxy.config.values import (
     Bind,
     DatabaseUrl,
+    ForwardHost,
     KindName,
     Name,
     RoutePath,
@@ -88,6 +89,7 @@ class ListenerConfig(_Model):
 class ListenConfig(_Model):
     inbound: ListenerConfig | None = None
     outbound: ListenerConfig | None = None
+    forward: ListenerConfig | None = None
     admin: ListenerConfig | None = None
 
 
@@ -189,10 +191,31 @@ class CredentialConfig(_Model):
 
 
 class OutboundConfig(RouteConfig):
+    """Reached by `path` on the outbound listener, on a port of its own (`bind`), or as `hosts` of the forward proxy."""
+
+    path: RoutePath = ""
+    bind: Bind | None = None
+    tls: TlsConfig | None = None
+    hosts: tuple[ForwardHost, ...] = ()
     preset: str | None = None
     apps: frozenset[Name] = frozenset()
     credential: CredentialConfig | None = None
     idempotency_header: str | None = None
+
+    @property
+    def listener(self) -> ListenerConfig | None:
+        """The route's own port, if it has one."""
+        return ListenerConfig(bind=self.bind, tls=self.tls) if self.bind is not None else None
+
+    @model_validator(mode="after")
+    def _check_ways(self) -> OutboundConfig:
+        if not (self.path or self.bind or self.hosts):
+            raise ValueError("an outbound route needs a path, a bind or hosts")
+        if self.tls is not None and self.bind is None:
+            raise ValueError("tls is for a route with a port of its own: it needs bind")
+        if self.bind is not None and self.name in ListenConfig.model_fields:
+            raise ValueError(f"a route with a port of its own cannot be named {self.name}: that is a listener")
+        return self
 
 
 class Config(_Model):
@@ -226,7 +249,9 @@ class Config(_Model):
         fields = (field for route in self.inbound for field in route.fields)
         if not self.vault.reuse_tokens and any(field.shape.luhn for field in fields):
             raise ValueError("vault.reuse_tokens: without it a shape with luhn could equal a card number")
+        _check_hosts(self.outbound)
         binds = [each.bind for _, each in self.listen if each is not None]
+        binds += [route.bind for route in self.outbound if route.bind is not None]
         if twice := {bind for bind in binds if binds.count(bind) > 1 and not bind.endswith(":0")}:
             raise ValueError(f"two listeners bind {min(twice)}")
         return self
@@ -236,5 +261,14 @@ def _check_overlap(routes: tuple[RouteConfig, ...]) -> None:
     for number, route in enumerate(routes):
         for other in routes[:number]:
             shared = route.methods is None or other.methods is None or route.methods & other.methods
-            if route.path == other.path and shared:
+            if route.path and route.path == other.path and shared:
                 raise ValueError(f"routes {other.name} and {route.name} overlap: both take {route.path}")
+
+
+def _check_hosts(routes: tuple[OutboundConfig, ...]) -> None:
+    named: dict[str, str] = {}
+    for route in routes:
+        for host in route.hosts:
+            other = named.setdefault(host, route.name)
+            if other != route.name:
+                raise ValueError(f"routes {other} and {route.name} both name the host {host}")

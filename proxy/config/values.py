@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field
 
+from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.rewrite.selectors import Selector
 from proxy.secrets import check_reference
 from vault.kinds import KINDS
@@ -97,6 +98,13 @@ def _check_bind(text: str) -> str:
 
 
 Bind = Annotated[str, AfterValidator(_check_bind)]
+
+
+def _check_host(text: str) -> str:
+    return str(HostPort.parse(text, default_port=HTTPS_PORT))
+
+
+ForwardHost = Annotated[str, AfterValidator(_check_host)]
 
 
 def is_loopback(url: SplitResult) -> bool:

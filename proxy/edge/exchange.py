@@ -30,6 +30,7 @@ class Exchange:
     destination: str = "-"
     app: str | None = None
     values: int | None = None
+    key: str = field(default="", repr=False)  # what the tunnel was opened with
 
     @classmethod
     def begin(cls, listener: str, request: web.BaseRequest) -> Exchange:

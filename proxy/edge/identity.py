@@ -1,6 +1,7 @@
 """Who asks: finds an application's Panless key in a request, and puts the gateway's secret in its place.
 
-The key is in the header Panless-Key, or where the gateway's SDK puts its key. Such a slot is `bearer` (Authorization:
+The key is in the header Panless-Key, in the Proxy-Authorization that the request's tunnel was opened with, or where the
+gateway's SDK puts its key. Such a slot is `bearer` (Authorization:
 Bearer KEY), `basic` (KEY as the user name), `basic-password`, or `header:NAME`; slots in the query and the body are
 fields of the route, and are not handled here.
 """
@@ -19,15 +20,33 @@ AUTHORIZATION = "Authorization"
 BEARER, BASIC, BASIC_PASSWORD, HEADER = "bearer", "basic", "basic-password", "header:"
 
 
-def find_key(headers: CIMultiDict[str], slots: Sequence[str]) -> str:
-    """Return the key that the request carries, or an empty string. Panless-Key goes before the slots.
+def find_key(headers: CIMultiDict[str], slots: Sequence[str], of_tunnel: str = "") -> str:
+    """Return the key that the request carries, or an empty string.
 
-    Without one, what stands in the first slot that is filled is returned: it is no key, and recorded as that.
+    Panless-Key goes before the key that the tunnel was opened with, and that one before the slots. Without one, what stands in the first slot that is filled is returned: it is no key, and recorded as that.
     """
     if (given := headers.getall(KEY_HEADER, [])) != []:
         return given[0] if len(given) == 1 else ""
+    if of_tunnel:
+        return of_tunnel
     found = [credential for slot in slots if (credential := _read(headers, slot))]
     return next((each for each in found if each.startswith(KEY_PREFIX)), found[0] if found else "")
+
+
+def proxy_key(values: Sequence[str]) -> str | None:
+    """Return the key in Proxy-Authorization: Bearer, or Basic with the key as user name or as password.
+
+    None if there is no such header; an empty string if there is no one key in it.
+    """
+    if not values:
+        return None
+    if len(values) > 1:
+        return ""
+    scheme, _, given = values[0].partition(" ")
+    if scheme.lower() == BEARER:
+        return given.strip()
+    user, password = _basic(values[0])
+    return user if user.startswith(KEY_PREFIX) else password
 
 
 def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | None, *, always: bool = False) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -23,7 +24,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 MAX_HEADER_BYTES = 32 * 1024
 
 
-class _Protocol(RequestHandler):
+class HttpProtocol(RequestHandler):
     """aiohttp's error pages and logs show pieces of the request. Ours do not."""
 
     __slots__ = ()
@@ -51,9 +52,22 @@ class _Protocol(RequestHandler):
         """What matters of it is in our own log line; the rest would be input."""
 
 
-class _Server(web.Server):
+class HttpServer(web.Server):
+    """aiohttp's server with our limits; `protocol` reads each connection."""
+
+    def __init__(self, handler: Handler, protocol: type[HttpProtocol] = HttpProtocol) -> None:
+        self._protocol = protocol
+        super().__init__(
+            handler,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            keepalive_timeout=75,
+        )
+
     def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return self._protocol(self, loop=self._loop, **self._kwargs)
 
 
 class Listener:
@@ -63,15 +77,7 @@ class Listener:
         self.name = name
         self._config = config
         self._tls = tls_context(name, config, whole)
-        self._server = _Server(
-            handler,
-            access_log=None,
-            auto_decompress=False,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            keepalive_timeout=75,
-        )
-        self._runner = web.ServerRunner(self._server, shutdown_timeout=whole.limits.stop_seconds)
+        self._runner = web.ServerRunner(HttpServer(handler), shutdown_timeout=whole.limits.stop_seconds)
         self.url = ""
 
     async def start(self) -> None:
@@ -81,15 +87,25 @@ class Listener:
         try:
             await site.start()
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else "there is no such address"
-            raise AddressUnavailable(listener=self.name, bind=self._config.bind, reason=reason.lower()) from None
-        host, port = self._runner.addresses[0][:2]
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"{'https' if self._tls else 'http'}://{shown}:{port}"
+            raise unavailable(self.name, self._config, error) from None
+        self.url = shown_url(self._runner.addresses[0], self._tls)
 
     async def stop(self) -> None:
         """Refuse new connections, let requests in flight end, close the rest."""
         await self._runner.cleanup()
+
+
+def unavailable(name: str, config: ListenerConfig, error: OSError) -> AddressUnavailable:
+    """Say why an address cannot be bound."""
+    reason = os.strerror(error.errno) if error.errno else "there is no such address"
+    return AddressUnavailable(listener=name, bind=config.bind, reason=reason.lower())
+
+
+def shown_url(address: Sequence[Any], tls: ssl.SSLContext | None) -> str:
+    """Return the URL of a bound address."""
+    host, port = address[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{port}"
 
 
 def tls_context(name: str, config: ListenerConfig, whole: Config) -> ssl.SSLContext | None:
@@ -105,11 +121,21 @@ def tls_context(name: str, config: ListenerConfig, whole: Config) -> ssl.SSLCont
             context.load_verify_locations(whole.resolve(config.tls.client_ca))
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError):
-        raise ConfigInvalid(
-            file=str(whole.file), key=f"listen.{name}.tls", problem="certificate or key cannot be used"
-        ) from None
+        key = f"listen.{name}.tls" if name in type(whole.listen).model_fields else f"outbound {name}.tls"
+        raise ConfigInvalid(file=str(whole.file), key=key, problem="certificate or key cannot be used") from None
     return context
 
 
-async def stop_all(listeners: list[Listener]) -> None:
+class Stoppable(Protocol):
+    """What every kind of listener has."""
+
+    name: str
+    url: str
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+async def stop_all(listeners: Sequence[Stoppable]) -> None:
     await asyncio.gather(*(listener.stop() for listener in listeners))

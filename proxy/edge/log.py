@@ -44,6 +44,12 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(given: Any) -> None:
+    """Python itself would print the message and the object: of a TLS callback, that is what the client sent."""
+    structlog.get_logger().error("unraisable", exc_info=given.exc_value)
 
 
 def _timestamp(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

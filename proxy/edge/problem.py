@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -27,6 +28,7 @@ _STATUS: Mapping[type[errors.PanlessError], int] = {
     errors.StoreError: 503,
     errors.DatabaseFailed: 500,
     errors.KeyUnavailable: 503,
+    errors.AuthorityMissing: 503,
     errors.RecordDoesNotOpen: 500,
 }
 
@@ -59,3 +61,20 @@ def problem(error: errors.PanlessError, request_id: str) -> web.Response:
         headers["Retry-After"] = "1"
     body = (json.dumps(document, indent=2) + "\n").encode()
     return web.Response(body=body, status=status, headers=headers, content_type="application/problem+json")
+
+
+def raw_problem(error: errors.PanlessError, request_id: str, *, stays: bool) -> tuple[int, bytes]:
+    """Return status and bytes of the answer to a refused CONNECT. A key that is not right is asked for again: 407."""
+    answer = problem(error, request_id)
+    status, headers = answer.status, answer.headers
+    if status == 401:
+        status = 407
+        headers.popall("WWW-Authenticate")
+        headers["Proxy-Authenticate"] = 'Basic realm="panless"'
+    if status == 405:
+        headers["Allow"] = "CONNECT"
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    headers["Content-Length"] = str(len(body))
+    headers["Connection"] = "keep-alive" if stays else "close"
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return status, "\r\n".join([*lines, "", ""]).encode("ascii") + body

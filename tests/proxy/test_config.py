@@ -222,6 +222,20 @@ WRONG = [
     (OUTBOUND + f'credential = {{ slots = ["{CANARY}"] }}', "outbound.0.credential.slots.0"),
     (OUTBOUND + 'credential = { slots = [], secret = "env:X" }', "outbound.0.credential.slots"),
     (OUTBOUND + f'credential = "{CANARY}"', "outbound.0.credential"),
+    (OUTBOUND.replace('path = "/a"\n', ""), "outbound.0"),
+    (OUTBOUND.replace('"/a"', '""'), "outbound.0.path"),
+    (OUTBOUND + "hosts = []\nbind = 1", "outbound.0.bind"),
+    (OUTBOUND + f'bind = "{CANARY}"', "outbound.0.bind"),
+    (OUTBOUND + 'tls = { cert = "c", key = "k" }', "outbound.0"),
+    (OUTBOUND + 'bind = "127.0.0.1:1"\ntls = { cert = "c" }', "outbound.0.tls.key"),
+    (OUTBOUND + f'hosts = "{CANARY}"', "outbound.0.hosts"),
+    (OUTBOUND + f'hosts = ["{CANARY}:x"]', "outbound.0.hosts.0"),
+    (OUTBOUND + f'hosts = ["https://{CANARY}"]', "outbound.0.hosts.0"),
+    (OUTBOUND + f'hosts = ["{CANARY}@api.example"]', "outbound.0.hosts.0"),
+    (OUTBOUND + f'hosts = ["api.example", "*.{CANARY}"]', "outbound.0.hosts.1"),
+    (INBOUND + 'hosts = ["api.example"]', "inbound.0.hosts"),
+    (INBOUND + 'bind = "127.0.0.1:1"', "inbound.0.bind"),
+    (f'[listen.forward]\nbind = "{CANARY}"', "listen.forward.bind"),
 ]
 
 
@@ -348,10 +362,7 @@ def test_plain_http_is_for_loopback_unless_it_is_asked_for(tmp_path, text, url, 
         assert read(tmp_path, text + "plain_http = true")
 
 
-LATER = [
-    ('[[webhook]]\nname = "x"', "webhook", "webhook routes"),
-    ('[listen]\nforward = { bind = "127.0.0.1:1" }', "listen.forward", "the forward proxy"),
-]
+LATER = [('[[webhook]]\nname = "x"', "webhook", "webhook routes")]
 
 
 @pytest.mark.parametrize(("text", "named", "what"), LATER)
@@ -444,3 +455,44 @@ def test_a_secret_that_is_not_to_be_had_is_named_and_nothing_else_is_shown(tmp_p
 def test_a_long_path_with_a_wrong_character_is_refused_at_once(tmp_path):
     """Its pattern once tried every way to divide the name: forty letters took for ever."""
     assert key(tmp_path, INBOUND.replace('"/a"', f'"/{"a" * 5000}%"')) == "inbound.0.path"
+
+
+HOSTED = '[[outbound]]\nname = "{name}"\nhosts = {hosts}\nupstream = "https://api.example/"\n'
+
+
+def test_a_route_can_be_reached_by_port_or_hosts_alone(tmp_path):
+    text = HOSTED.format(name="a", hosts='["API.example", "api.example:8443", "[::1]", "127.0.0.1:443"]')
+    text += OUTBOUND.replace('"a"', '"b"').replace('path = "/a"\n', "") + 'bind = "127.0.0.1:9101"\n'
+    hosted, own = read(tmp_path, text).outbound
+    assert hosted.hosts == ("api.example", "api.example:8443", "[::1]", "127.0.0.1")
+    assert (hosted.path, hosted.listener) == ("", None)
+    assert own.listener is not None
+    assert (own.path, own.listener.host, own.listener.port) == ("", "127.0.0.1", 9101)
+
+
+@pytest.mark.parametrize("other", ["api.example", "API.EXAMPLE", "api.example:443"])
+def test_a_host_belongs_to_one_route(tmp_path, other):
+    text = HOSTED.format(name="first", hosts='["api.example"]') + HOSTED.format(name="second", hosts=f'["{other}"]')
+    error = refused(tmp_path, text)
+    assert "first" in str(error)
+    assert "second" in str(error)
+    assert read(tmp_path, HOSTED.format(name="first", hosts=f'["api.example", "{other}"]'))
+
+
+@pytest.mark.parametrize("name", ["inbound", "outbound", "forward", "admin"])
+def test_a_route_with_a_port_of_its_own_is_not_named_like_a_listener(tmp_path, name):
+    text = OUTBOUND.replace('"a"', f'"{name}"')
+    assert read(tmp_path, text)
+    assert name in str(refused(tmp_path, text + 'bind = "127.0.0.1:0"'))
+
+
+@pytest.mark.parametrize("port", [9101, 8080])
+def test_no_two_listeners_share_an_address(tmp_path, port):
+    listen = f'[listen]\nforward = {{ bind = "127.0.0.1:{port}" }}\n'
+    routes = OUTBOUND + 'bind = "127.0.0.1:9101"\n'
+    if port == 9101:
+        assert "two listeners bind 127.0.0.1:9101" in str(refused(tmp_path, listen + routes))
+    else:
+        assert read(tmp_path, listen + routes)
+    free = 'bind = "127.0.0.1:0"\n'
+    assert read(tmp_path, OUTBOUND + free + OUTBOUND.replace('"a"', '"b"').replace('"/a"', '"/b"') + free)

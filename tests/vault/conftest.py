@@ -22,7 +22,7 @@ from vault.store.database import Database, Pool, Role
 from vault.store.embedded import EmbeddedDatabase
 from vault.upkeep.migrate import migrate
 
-TABLES = "tokens, fingerprints, cvc_leases, data_keys, app_keys, apps, audit_events"
+TABLES = "tokens, fingerprints, cvc_leases, data_keys, app_keys, apps, authorities, audit_events"
 
 
 @pytest.fixture(scope="session")

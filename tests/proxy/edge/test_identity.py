@@ -7,7 +7,7 @@ import base64
 import pytest
 from multidict import CIMultiDict
 
-from proxy.edge.identity import find_key, put_secret
+from proxy.edge.identity import find_key, proxy_key, put_secret
 
 KEY, SECRET = "plk_the_applications_key", "sk_live_the_gateways_secret"
 BOTH = ("bearer", "basic")
@@ -135,3 +135,39 @@ def test_without_a_secret_the_applications_own_credential_for_the_gateway_stays(
 def test_no_panless_key_reaches_a_gateway_when_it_was_sent_twice(value):
     found = after([("Panless-Key", KEY), ("Authorization", value)], BOTH, None)
     assert "Authorization" not in found
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([("Panless-Key", "own"), ("Authorization", "Bearer slot")], "own"),
+        ([("Panless-Key", "own"), ("Panless-Key", "own")], ""),
+        ([("Panless-Key", "")], ""),
+        ([("Authorization", "Bearer slot")], KEY),
+        ([], KEY),
+    ],
+)
+def test_the_key_of_the_tunnel_counts_between_header_and_slots(given, expected):
+    assert find_key(headers(*given), BOTH, KEY) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"Bearer {KEY}",
+        f"bearer   {KEY} ",
+        basic(KEY),
+        basic(KEY, "x"),
+        basic("", KEY),
+        basic("user", KEY),
+        basic(KEY, KEY).lower().replace(basic(KEY, KEY).lower()[6:], basic(KEY, KEY)[6:]),
+    ],
+)
+def test_the_key_for_the_proxy_is_found(value):
+    assert proxy_key([value]) == KEY
+
+
+@pytest.mark.parametrize("values", [[""], ["Basic"], ["Basic !"], [f"Digest {KEY}"], [KEY], [f"Bearer {KEY}"] * 2])
+def test_what_holds_no_one_key_for_the_proxy_is_not_taken_for_no_key_at_all(values):
+    assert proxy_key(values) == ""
+    assert proxy_key([]) is None

@@ -55,6 +55,9 @@ ALWAYS_REFUSED = [
     "UPDATE app_keys SET revoked_at = NULL",
     "UPDATE apps SET tenant = 'other'",
     "DELETE FROM app_keys",
+    "UPDATE authorities SET state = 'retired'",
+    "DELETE FROM authorities",
+    "INSERT INTO authorities VALUES (gen_random_uuid(), 'next', '', 'kek', '', now(), now())",
     "INSERT INTO panless_migrations VALUES (9999, 'x', '', now())",
     "DELETE FROM panless_migrations",
 ]
@@ -166,6 +169,7 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         ("panless_proxy", "app_keys", "SELECT"),
         ("panless_proxy", "apps", "SELECT"),
         ("panless_proxy", "audit_events", "INSERT"),
+        ("panless_proxy", "authorities", "SELECT"),
         ("panless_proxy", "cvc_leases", "DELETE INSERT SELECT"),
         ("panless_proxy", "data_keys", "INSERT SELECT"),
         ("panless_proxy", "fingerprints", "INSERT SELECT"),

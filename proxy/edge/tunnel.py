@@ -1,0 +1,83 @@
+"""The forward listener: what comes out of its tunnels goes to an HTTP server like that of any other listener."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from proxy.config import Config, ListenerConfig
+from proxy.edge.connect import Connect
+from proxy.edge.connection import Connection, Early, Opening, Tunnel
+from proxy.edge.exchange import Exchange
+from proxy.edge.listener import Handler, HttpProtocol, HttpServer, shown_url, tls_context, unavailable
+
+Opens = Callable[[Connect, Exchange], Awaitable[Opening]]
+Account = Callable[[Exchange, str, int, str], None]
+
+
+class TunnelProtocol(HttpProtocol):
+    """Reads the requests inside a tunnel."""
+
+    __slots__ = ("tunnel",)
+
+    tunnel: Tunnel
+
+
+def tunnel_of(request: web.BaseRequest) -> Tunnel:
+    """Return the tunnel that a request came through."""
+    assert isinstance(request.protocol, TunnelProtocol)  # noqa: S101  # the forward listener makes no other
+    return request.protocol.tunnel
+
+
+class ForwardListener:
+    """The bound address of the forward proxy. `opens` decides on a CONNECT, `account` is told how each one ended."""
+
+    def __init__(self, config: ListenerConfig, whole: Config, handler: Handler, opens: Opens, account: Account) -> None:
+        self.name = "forward"
+        self.url = ""
+        self.stopping = False
+        self.connections: set[Connection] = set()
+        self._opens = opens
+        self._account = account
+        self._config = config
+        self._tls = tls_context(self.name, config, whole)
+        self._http = HttpServer(handler, TunnelProtocol)
+        self._runner = web.ServerRunner(self._http, shutdown_timeout=whole.limits.stop_seconds)
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Bind and accept; raises AddressUnavailable."""
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        bind = (self._config.host, self._config.port)
+        try:
+            self._server = await loop.create_server(lambda: Connection(self), *bind, ssl=self._tls, backlog=1024)
+        except OSError as error:
+            raise unavailable(self.name, self._config, error) from None
+        self.url = shown_url(self._server.sockets[0].getsockname(), self._tls)
+
+    async def stop(self) -> None:
+        """Refuse new connections and tunnels, let requests in flight end, close the rest."""
+        self.stopping = True
+        if self._server is not None:
+            self._server.close()
+        await asyncio.gather(*(connection.end() for connection in list(self.connections)))
+        await self._runner.cleanup()
+
+    async def opens(self, connect: Connect, exchange: Exchange) -> Opening:
+        return await self._opens(connect, exchange)
+
+    def account(self, exchange: Exchange, method: str, status: int, code: str) -> None:
+        self._account(exchange, method, status, code)
+
+    def serve(self, tunnel: Tunnel, transport: asyncio.Transport, early: Early) -> None:
+        """Hand an open tunnel over to the HTTP server."""
+        protocol = self._http()
+        assert isinstance(protocol, TunnelProtocol)  # noqa: S101  # it was built with it
+        protocol.tunnel = tunnel
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if early.data:
+            protocol.data_received(bytes(early.data))

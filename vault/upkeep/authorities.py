@@ -1,0 +1,117 @@
+"""The forward proxy's certificate authorities, as the operator manages them. Each change is an audit event, too.
+
+One is active and signs. A next one can be made beforehand, so that clients learn to trust it before it does.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
+
+from vault.audit.event import Event, Outcome
+from vault.crypto.certificates import StoredAuthority
+from vault.errors import AuthorityNextExists, AuthorityNextMissing
+from vault.keys.authority_key import authority_secret, make_authority
+from vault.keys.file import FileKeyProvider
+from vault.settings import VaultSettings
+from vault.store.audit import append
+from vault.store.authorities import activate_next, active_authority, add_authority, list_authorities
+from vault.store.database import Connection, Database, Role, translated
+
+__all__ = ["StoredAuthority", "activate", "authorities", "ensure_authority", "make_next", "trusted"]
+
+
+async def ensure_authority(settings: VaultSettings, database: Database) -> bool:
+    """Make the first authority, as the owner, unless there is one; return whether one was made."""
+    connection = await database.connect(Role.OWNER)
+    try:
+        if await active_authority(connection) is not None:
+            return False
+        return await _make(connection, settings, "active", "ca.create") is not None
+    finally:
+        await connection.close()
+
+
+async def authorities(settings: VaultSettings, database: Database) -> list[StoredAuthority]:
+    """Return all authorities, oldest first; the first one is made if there is none."""
+    await ensure_authority(settings, database)
+    connection = await database.connect(Role.OWNER)
+    try:
+        return await list_authorities(connection)
+    finally:
+        await connection.close()
+
+
+async def trusted(settings: VaultSettings, database: Database) -> list[StoredAuthority]:
+    """Return the active and the next authority, for clients to trust.
+
+    Raises KeyUnavailable if one of them was not made by this Panless: whoever can write to the table could otherwise
+    have clients trust an authority of their own.
+    """
+    provider = FileKeyProvider(settings.kek_file)
+    found = [each for each in await authorities(settings, database) if each.state in ("active", "next")]
+    for each in found:
+        await authority_secret(provider, each)
+    return found
+
+
+async def make_next(settings: VaultSettings, database: Database) -> StoredAuthority:
+    """Make the authority that will take over; raises AuthorityNextExists if it is there already."""
+    await ensure_authority(settings, database)
+    connection = await database.connect(Role.OWNER)
+    try:
+        made = await _make(connection, settings, "next", "ca.rotate")
+    finally:
+        await connection.close()
+    if made is None:
+        raise AuthorityNextExists
+    return made
+
+
+async def activate(settings: VaultSettings, database: Database) -> UUID:
+    """Let the next authority sign from now on, and retire the active one; raises AuthorityNextMissing."""
+    await trusted(settings, database)
+    async with _changing(database) as connection:
+        activated = await activate_next(connection)
+        if activated is None:
+            raise AuthorityNextMissing
+        await append(connection, [_event("ca.activate", activated)])
+    return activated
+
+
+async def _make(
+    connection: Connection, settings: VaultSettings, state: Literal["active", "next"], action: str
+) -> StoredAuthority | None:
+    made = await make_authority(FileKeyProvider(settings.kek_file), state)
+    with translated():
+        async with connection.transaction():
+            if not await add_authority(connection, made):
+                return None
+            await append(connection, [_event(action, made.id)])
+    return made
+
+
+@asynccontextmanager
+async def _changing(database: Database) -> AsyncIterator[Connection]:
+    """Connect as the owner, in a transaction."""
+    connection = await database.connect(Role.OWNER)
+    try:
+        with translated():
+            async with connection.transaction():
+                yield connection
+    finally:
+        await connection.close()
+
+
+def _event(action: str, authority_id: UUID) -> Event:
+    return Event(
+        at=datetime.now(UTC),
+        action=action,
+        outcome=Outcome.PERMITTED,
+        destination=f"authority {authority_id}",
+        origin=f"operator {getpass.getuser()}",
+    )
