@@ -208,6 +208,7 @@ def test_any_bytes_give_places_or_a_refusal(body, selector):
     except BodyRejected as error:
         refusal = error
     else:
+        assert b":" in body or ET.fromstring(body) is not None  # noqa: S314  # it takes bound prefixes alone
         assert len(scan(fill(body, places, ["tok"] * len(places)), selector)) == len(places)
         return
     assert refusal.__context__ is None
