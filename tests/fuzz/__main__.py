@@ -77,7 +77,8 @@ def work(target: str, arguments: list[str]) -> None:
 
 def table(outcomes: list[Outcome]) -> Table:
     """One line a target."""
-    lines = Table("target", "executions", "coverage", "new", "findings")
+    lines = Table("target", "executions", "coverage", "new")
+    lines.add_column("findings", overflow="fold")
     for each in outcomes:
         found = "\n".join(str(path.relative_to(ROOT)) for path in each.findings)
         if each.broken and not found:

@@ -96,7 +96,8 @@ def test_what_may_repeat(selector, expected):
 @pytest.mark.parametrize(
     "text",
     ["", "$", "card", "$.a[-1]", "$.a[1:2]", "$.a[::1]", "$.a[?@.b]", "$.a | $.b", "$[~'a']", "$.a ", "$.a[00]",
-     "$.a[", "$.a.@b", "query:pan", "header:X-Pan", "$['\\ud800']", "$" + ".a" * 129],
+     "$.a[", "$.a.@b", "query:pan", "header:X-Pan", "$['\\ud800']", "$" + ".a" * 129, "$[:2e22]",
+     "$[" + "9" * 5000 + "]", "$" + "[?(" * 2000],
 )  # fmt: skip
 def test_refuses(text):
     with pytest.raises(SelectorInvalid, match="names") as caught:
