@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SECONDS ?= 60
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -24,6 +25,11 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@"$(CURDIR)/$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.fuzz: $(VENV)/.dev
+	@echo "installing what fuzzing needs ..."
+	@"$(CURDIR)/$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
+
 setup: $(VENV)/.runtime ## create .venv; .venv/bin/panless works afterwards
 
 demo: setup ## the whole story on this machine; ONCE=1 tells it once and exits
@@ -41,6 +47,9 @@ check: $(VENV)/.dev ## format, lint, types, import contracts
 
 bench: $(VENV)/.dev ## measure; prints a table and writes build/bench.json
 	@"$(CURDIR)/$(BIN)/python" -m tests.bench
+
+fuzz: $(VENV)/.fuzz ## try the parsers on hostile input, SECONDS=60 each; prints a table
+	@"$(CURDIR)/$(BIN)/python" -m tests.fuzz --seconds $(SECONDS)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .panless-demo .mypy_cache .ruff_cache .hypothesis

@@ -23,7 +23,8 @@ BEARER, BASIC, BASIC_PASSWORD, HEADER = "bearer", "basic", "basic-password", "he
 def find_key(headers: CIMultiDict[str], slots: Sequence[str], of_tunnel: str = "") -> str:
     """Return the key that the request carries, or an empty string.
 
-    Panless-Key goes before the key that the tunnel was opened with, and that one before the slots. Without one, what stands in the first slot that is filled is returned: it is no key, and recorded as that.
+    Panless-Key goes before the key that the tunnel was opened with, and that one before the slots. Without one, what
+    stands in the first slot that is filled is returned: it is no key, and recorded as that.
     """
     if (given := headers.getall(KEY_HEADER, [])) != []:
         return given[0] if len(given) == 1 else ""

@@ -119,8 +119,10 @@ def _query_segments(text: str, name: str) -> tuple[_Segment, ...]:
 def _segments(text: str) -> Sequence[JSONPathSegment]:
     try:
         return tuple(_JSONPATH.compile(text).segments)  # type: ignore[union-attr]  # strict: no compound paths
-    except (JSONPathError, RecursionError) as error:
+    except JSONPathError as error:
         reason = str(error.args[0]) if error.args else "it is not JSONPath"
+    except (RecursionError, ValueError):  # the library's own, for some numbers
+        reason = "it is not JSONPath"
     raise SelectorInvalid(selector=text, reason=reason)
 
 

@@ -72,11 +72,32 @@ def test_a_bracket_number_is_name_and_index():
     assert start.by_any_index().accepts == (1, 2)
 
 
+def test_what_may_be_an_element_of_a_list():
+    start = Automaton((Selector.parse("$.a"), Selector.parse("$.a[1]"), Selector.parse("$.a[*].b"))).start()
+    named = start.by_name("a")
+    assert named.or_element(0).accepts == (0,)
+    assert named.or_element(1).accepts == (0, 1)
+    assert named.or_element(2) is named.or_element(7)
+    assert named.or_element(2).by_name("b").accepts == (2,)
+    assert start.or_element(0) is start
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [("$.a", False), ("$.a.b", False), ("$..a", False), ("$.a[0]", True), ("$.a[*].b", True), ("$.a..b", True),
+     ("$['a','b'].c", False), ("$.b", True), ("$.*", True), ("$..*", True), ("$.a['0']", False), ("$['@a']", True)],
+)  # fmt: skip
+def test_what_may_repeat(selector, expected):
+    assert Automaton((Selector.parse(selector),)).start().may_repeat("a") is expected
+    both = Automaton((Selector.parse(selector), Selector.parse("$.a"))).start()
+    assert both.may_repeat("a") is False
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "$", "card", "$.a[-1]", "$.a[1:2]", "$.a[::1]", "$.a[?@.b]", "$.a | $.b", "$[~'a']", "$.a ", "$.a[00]",
-     "$.a[", "query:", "query:a[", "query:a.b", "query:a[]", "header:", "header:X Pan", "header:é",
-     "$['\\ud800']", "$" + ".a" * 129],
+     "$.a[", "$.a.@b", "query:", "query:a[", "query:a.b", "query:a[]", "header:", "header:X Pan", "header:é",
+     "$['\\ud800']", "$" + ".a" * 129, "$[:2e22]", "$[" + "9" * 5000 + "]", "$" + "[?(" * 2000],
 )  # fmt: skip
 def test_refuses(text):
     with pytest.raises(SelectorInvalid, match="names") as caught:

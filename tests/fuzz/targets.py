@@ -1,0 +1,122 @@
+"""What is fuzzed: every parser that reads what strangers send. A target takes any bytes and raises nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from proxy.rewrite import form, form_keys, json, media, multipart, xml
+from proxy.rewrite.errors import BodyRejected, SelectorInvalid, ValueNotText
+from proxy.rewrite.media import BodyType
+from proxy.rewrite.places import Place
+from proxy.rewrite.scrub import Scrubber, Secret
+from proxy.rewrite.selectors import Automaton, Selector, State
+from proxy.rewrite.xml_prolog import declared_encoding
+from vault.sensitive import Sensitive
+
+SEEDS = Path(__file__).parent / "seeds"
+CAPTURES = Path(__file__).parents[1] / "captures"
+BOUNDARY = b"b"
+TOKEN = "tok_01h455vb4pex5vsknk084sn02q"
+PAN = "4111111111111111"
+MACHINES = tuple(
+    Automaton((Selector.parse(text),))
+    for text in (
+        "$..number",
+        "$.card.number",
+        "$.cards[*].number",
+        "$.cards[1].number",
+        "$..card['@number']",
+        "$.card.*",
+    )
+)
+SCRUBBER = Scrubber([Secret(Sensitive(PAN), TOKEN), Secret(Sensitive("737"), "cvc_1")])
+
+
+def fills(scan: Callable[[bytes, State], list[Place]], body: bytes) -> None:
+    """Any bytes give places or a refusal; with tokens in all places, a body has as many places again."""
+    for machine in MACHINES:
+        try:
+            places = scan(body, machine.start())
+            filled = _filled(body, places)
+        except BodyRejected as refusal:
+            error = refusal
+        else:
+            assert len(scan(filled, machine.start())) == len(places)
+            continue
+        assert error.__context__ is None
+        assert error.__cause__ is None
+
+
+def _filled(body: bytes, places: list[Place]) -> bytes:
+    for place in reversed(places):
+        try:
+            new = place.encode(TOKEN)
+        except ValueNotText:
+            new = body[place.start : place.end]
+        body = body[: place.start] + new + body[place.end :]
+    return body
+
+
+def multipart_body(body: bytes, start: State) -> list[Place]:
+    scanners = {BodyType.JSON: json.scan, BodyType.FORM: form.scan, BodyType.XML: xml.scan}
+    return multipart.scan(body, start, BOUNDARY, scanners)
+
+
+def content_type(data: bytes) -> None:
+    found = media.parse(data.decode("latin-1"))
+    assert found is None or len(found.boundary) <= 70
+    declared_encoding(data)
+
+
+def selector(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    try:
+        parsed = Selector.parse(text)
+    except SelectorInvalid as refusal:
+        error = refusal
+    else:
+        assert str(parsed) == text
+        Automaton((parsed,)).start().open().or_element(1)
+        return
+    assert error.__context__ is None
+
+
+def key(data: bytes) -> None:
+    anyhow = form_keys.decode_anyhow(data)
+    assert all(isinstance(part, str) for parts in form_keys.other_readings(anyhow) for part in parts)
+    try:
+        decoded = form_keys.decode(data, 0)
+    except BodyRejected:
+        return
+    assert decoded == anyhow
+
+
+def scrubber(data: bytes) -> None:
+    for is_json in (False, True):
+        assert PAN.encode() not in SCRUBBER.clean(data, is_json=is_json)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "json": partial(fills, json.scan),
+    "form": partial(fills, form.scan),
+    "xml": partial(fills, xml.scan),
+    "multipart": partial(fills, multipart_body),
+    "content_type": content_type,
+    "selector": selector,
+    "key": key,
+    "scrubber": scrubber,
+}
+
+
+def seeds(target: str) -> Iterator[bytes]:
+    """The seeds of a target, one a file; and for bodies, those of real requests and answers."""
+    for path in sorted((SEEDS / target).iterdir()):
+        yield path.read_bytes()
+    for path in sorted(CAPTURES.glob("*.http")):
+        head, _, body = path.read_bytes().partition(b"\r\n\r\n")
+        if target not in {"content_type", "selector", "key"}:
+            yield body
+        elif target == "content_type":
+            yield from (line[14:] for line in head.split(b"\r\n") if line.lower().startswith(b"content-type: "))
