@@ -27,7 +27,7 @@ name       = "hosted"
 hosts      = ["{HOST}", "{HOST.upper()}:8443", "127.0.0.1:8443", "[::1]:8443"]
 upstream   = "{gateway_url}/base/"
 apps       = ["shop"]
-credential = {{ slots = ["bearer", "basic"], secret = "file:gateway.key" }}
+credential = {{ slots = ["bearer", "basic"], secret = "file:gateway.key", always = true }}
 fields     = {configuration.CARD_FIELDS}
 {listeners}
 [[outbound]]
