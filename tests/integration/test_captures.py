@@ -110,7 +110,8 @@ class Capture:
         body = self.received.body
         for name, pattern in (("number", NUMBER), ("cvc", CODE)):
             if name in card:
-                body = pattern.sub(lambda match: match[1] + card[name].encode(), body)
+                value = card[name].encode()
+                body = pattern.sub(lambda match, value=value: match[1] + value, body)
         return body
 
 

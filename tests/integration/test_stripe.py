@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import stripe
 from tests.harness import configuration
 from tests.harness.cards import cards
 from tests.harness.localstripe import localstripe
+from tests.harness.loopback import no_way_out
 from tests.harness.process import PanlessProcess, panless, serving
 from tests.harness.upstream import Answer, Received, RecordingUpstream, recording
 
@@ -91,32 +91,9 @@ def shop(shared_shop: Shop) -> Shop:
     return shared_shop
 
 
-def is_loopback(host: object) -> bool:
-    try:
-        return ipaddress.ip_address(str(host)).is_loopback
-    except ValueError:  # a name, which would have to be looked up
-        return False
-
-
 @pytest.fixture(autouse=True)
 def refused(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Refuse every connection and every look-up of a name that leaves this machine; return which they were."""
-    hosts: list[object] = []
-
-    def guard(function: Callable, host_of: Callable) -> Callable:
-        def guarded(*arguments, **options):
-            host = host_of(*arguments)
-            if not is_loopback(host):
-                hosts.append(host)
-                raise ConnectionRefusedError("no way out")
-            return function(*arguments, **options)
-
-        return guarded
-
-    for name in ("connect", "connect_ex"):
-        function = getattr(socket.socket, name)
-        monkeypatch.setattr(socket.socket, name, guard(function, lambda _socket, address: address[0]))
-    monkeypatch.setattr(socket, "getaddrinfo", guard(socket.getaddrinfo, lambda host, *_: host))
+    hosts = no_way_out(monkeypatch)
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(stripe, "enable_telemetry", False)
     return hosts
