@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import click
 
-from proxy.cli import apps, audit, ca, demo, keys, operate
+from proxy.cli import apps, audit, ca, check, demo, keys, operate
 from proxy.cli.running import FAILED, WRONG_USE
 from proxy.errors import ConfigInvalid
 from vault.errors import PanlessError
@@ -36,7 +36,7 @@ def cli() -> None:
     pass
 
 
-for command in (operate.serve, operate.check, operate.migrate, demo.demo):
+for command in (operate.serve, check.check, operate.migrate, demo.demo):
     cli.add_command(command)
 for group in (apps.app, audit.audit, ca.ca, keys.keys):
     cli.add_command(group)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from proxy.app import Panless, compile_outbound
+from proxy.app import Panless
 from proxy.cli.running import config_option, forbid_core_dumps, run
-from proxy.config import Config, OutboundConfig, RouteConfig, load
+from proxy.config import Config, load
 from proxy.edge import log
-from proxy.edge.listener import tls_context
 from proxy.settings import vault_settings
-from proxy.upstream.client import upstream_tls
 from vault.upkeep import migrate as migrations
 from vault.upkeep.startup import open_database
 
@@ -59,64 +54,6 @@ async def _serve(config: Config) -> None:
     finally:
         stopping.cancel()
         await panless.stop()
-
-
-@click.command()
-@config_option
-def check(config_file: Path) -> None:
-    """Check a configuration without starting anything, and show its routes.
-
-    Everything that `serve` needs is looked at: keys, presets, selectors, overlapping routes, and that every secret is
-    where it is said to be. Secrets are not shown.
-    """
-    config = load(config_file)
-    vault_settings(config)
-    compile_outbound(config)
-    for listener, given in (*config.listen, *((route.name, route.listener) for route in config.outbound)):
-        if given is not None:
-            tls_context(listener, given, config)
-    for route in (*config.inbound, *config.outbound):
-        upstream_tls(route, config)
-    table = Table(title=f"Routes of {config_file}", title_justify="left")
-    for column in ("way", "name", "path, port, hosts", "upstream", "fields", "apps"):
-        table.add_column(column, overflow="fold")
-    for inbound in config.inbound:
-        table.add_row("inbound", inbound.name, inbound.path, inbound.upstream, _fields(inbound), "")
-    for outbound in config.outbound:
-        apps = ", ".join(sorted(outbound.apps)) or "none: nobody may use it"
-        table.add_row("outbound", outbound.name, _ways(outbound), outbound.upstream, _fields(outbound), apps)
-    Console().print(table)
-    for warning in _warnings(config):
-        click.echo(f"warning: {warning}", err=True)
-    click.echo("The configuration is right.")
-
-
-def _warnings(config: Config) -> Iterator[str]:
-    if not any(listener for _, listener in config.listen) and not any(route.bind for route in config.outbound):
-        yield "no listener is configured: `serve` will refuse to start"
-    for route in config.outbound:
-        if not route.apps:
-            yield f"outbound route {route.name} names no `apps`: nobody may use it"
-        if not route.fields:
-            yield f"outbound route {route.name} has no `fields`: tokens are not revealed on it"
-        if route.credential is None or route.credential.secret is None:
-            yield f"outbound route {route.name} has no `credential` secret: the gateway gets none from Panless"
-        if route.hosts and config.listen.forward is None:
-            yield f"outbound route {route.name} names `hosts`, but there is no forward listener"
-    own = [(route.name, route.listener) for route in config.outbound]
-    for name, listener in (*config.listen, *own):
-        if name == "inbound":
-            continue
-        if listener is not None and listener.host in ("0.0.0.0", "::"):  # noqa: S104  # warned of, not bound
-            yield f"listener {name} is open to every network: it is meant for your own applications and monitoring"
-
-
-def _ways(route: OutboundConfig) -> str:
-    return "\n".join(filter(None, (route.path, route.bind, *route.hosts)))
-
-
-def _fields(route: RouteConfig) -> str:
-    return "\n".join(f"{field.kind} {field.at}" for field in route.fields) or "none: passes unchanged"
 
 
 @click.command()

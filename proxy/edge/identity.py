@@ -50,6 +50,11 @@ def proxy_key(values: Sequence[str]) -> str | None:
     return user if user.startswith(KEY_PREFIX) else password
 
 
+def find_slot(headers: CIMultiDict[str], slots: Sequence[str]) -> str | None:
+    """Return the first slot in which something stands."""
+    return next((slot for slot in slots if _read(headers, slot)), None)
+
+
 def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | None, *, always: bool = False) -> None:
     """Take every Panless key out, and put the gateway's secret in: in the slot with the key, or in the first empty one.
 

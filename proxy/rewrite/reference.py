@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from proxy.rewrite.fields import CREDENTIAL
 from proxy.rewrite.plan import Match, Plan
-from vault.errors import NotAToken
+from vault.errors import NotAToken, ValueRejected
 from vault.exposure import expose
 from vault.kinds import CVC, KINDS, Storage
 from vault.requests import NewValue, Reference, Revealed
@@ -33,10 +33,11 @@ def swapped(plan: Plan) -> Plan:
 
     An application may send values of its own where it need not have tokens: a name, an expiry date, a bank account.
     """
-    return plan.only(_is_swapped)
+    return plan.only(is_swapped)
 
 
-def _is_swapped(match: Match) -> bool:
+def is_swapped(match: Match) -> bool:
+    """Tell whether something has to take the value's place on the way to a gateway."""
     if match.field.kind == CREDENTIAL:
         return expose(match.value).startswith(_KEY)
     kind = KINDS[match.field.kind]
@@ -54,6 +55,19 @@ def references(plan: Plan) -> list[Reference]:
     Where a verification code belongs to a card, digits are a placeholder: the code is found through the card's token.
     """
     return [_reference(match) for match in plan.only(lambda match: match.field.kind != CREDENTIAL).matches]
+
+
+def masked(match: Match) -> str:
+    """Return what may be shown of a match: a token, a card's last four digits, or how long the value is."""
+    text = expose(match.value)
+    if recognise(text) is not None:
+        return text
+    kind = KINDS[match.field.kind]
+    try:
+        about = kind.describe(kind.normalise(match.value, ""))
+    except ValueRejected:
+        return f"{len(text)} characters, no valid {kind.name}"
+    return f"ends in {about.last4}" if about.last4 else f"{len(text)} characters"
 
 
 def filled(plan: Plan, revealed: Sequence[Revealed], secret: str | None) -> list[str | Sensitive]:
