@@ -106,12 +106,7 @@ def _route(config: Config, request: Captured, name: str | None) -> Route:
     inbound = [InboundRoute.compile(each) for each in config.inbound]
     outbound = [OutboundRoute.compile(each, None) for each in config.outbound]
     if name is not None:
-        for route in (*inbound, *outbound):
-            if route.name == name:
-                return (
-                    route.alone().match(request.method, request.target) if isinstance(route, OutboundRoute) else route
-                )
-        raise RouteNotFound
+        return _named(name, inbound, outbound)
     host = request.headers.get("Host", "")
     for each, compiled in zip(config.outbound, outbound, strict=True):
         if host and _is_host(each, host):

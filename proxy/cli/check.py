@@ -13,7 +13,7 @@ from rich.table import Table
 from proxy.app import compile_outbound
 from proxy.cli import rehearse
 from proxy.cli.running import FAILED, config_option
-from proxy.config import Config, OutboundConfig, RouteConfig, load
+from proxy.config import Config, OutboundConfig, RouteConfig, config_schema, load
 from proxy.edge.listener import tls_context
 from proxy.settings import vault_settings
 from proxy.upstream.client import upstream_tls
@@ -63,6 +63,12 @@ def check(
             click.echo(f"  {difference}", err=True)
         raise click.exceptions.Exit(FAILED)
     click.echo(f"as {expected_file} expects", err=True)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors and other tools (docs/config.schema.json)."""
+    click.echo(json.dumps(config_schema(), indent=2))
 
 
 def _check(config: Config, config_file: Path) -> None:

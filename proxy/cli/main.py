@@ -17,7 +17,7 @@ _HELP = """Panless: a reverse proxy with a token vault for card payments.
 \b
 Start here:
   panless demo                        the whole story on this machine, with sandbox parts
-  panless check --config FILE         is the configuration right?
+  panless check --config FILE         is the configuration right? What becomes of a captured request?
   panless serve --config FILE         run it
   panless app add NAME --config FILE  give an application its key
 
@@ -36,7 +36,7 @@ def cli() -> None:
     pass
 
 
-for command in (operate.serve, check.check, operate.migrate, demo.demo):
+for command in (operate.serve, check.check, check.schema, operate.migrate, demo.demo):
     cli.add_command(command)
 for group in (apps.app, audit.audit, ca.ca, keys.keys):
     cli.add_command(group)

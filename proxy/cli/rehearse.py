@@ -39,7 +39,7 @@ def read(file: Path) -> Captured:
     raw = file.read_bytes()
     end = re.search(rb"\r?\n\r?\n", raw)
     head, body = (raw[: end.start()], raw[end.end() :]) if end else (raw, b"")
-    first, *lines = head.splitlines()
+    first, *lines = head.splitlines() or [b""]
     request_line = _REQUEST_LINE.fullmatch(first)
     if request_line is None:
         raise click.UsageError(f"{file} does not begin with a request line, such as: POST /v1/payments HTTP/1.1")
@@ -84,6 +84,5 @@ def differences(result: dict[str, Any] | Rehearsal, expected: Path) -> list[str]
         raise click.UsageError(f"{expected} is not a JSON file") from None
     if not isinstance(wanted, dict):
         raise click.UsageError(f"{expected} does not hold an object, as --json prints one")
-    return [
-        f"{key}: expected {value!r}, got {got.get(key)!r}" for key, value in wanted.items() if got.get(key) != value
-    ]
+    wrong = {key: value for key, value in wanted.items() if got.get(key) != value}
+    return [f"{key}: expected {value!r}, got {got.get(key)!r}" for key, value in wrong.items()]

@@ -1,6 +1,6 @@
 """The configuration: one TOML file, checked into frozen models."""
 
-from proxy.config.load import load, parse
+from proxy.config.load import config_schema, load, parse
 from proxy.config.models import (
     Config,
     FieldConfig,
@@ -19,6 +19,7 @@ __all__ = [
     "ListenerConfig",
     "OutboundConfig",
     "RouteConfig",
+    "config_schema",
     "load",
     "parse",
 ]

@@ -32,6 +32,16 @@ def parse(document: dict[str, Any], file: Path) -> Config:
     return config
 
 
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a configuration file."""
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Panless configuration"
+    del schema["properties"]["file"]
+    schema["required"].remove("file")
+    return schema
+
+
 # These return what is wrong instead of raising it: an exception that is raised while another one is handled keeps that
 # one, and with it the input.
 
