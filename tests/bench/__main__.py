@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.bench import load
+from tests.bench import load, rewriting
 from tests.harness import configuration
 from tests.harness.process import PanlessProcess
 
@@ -96,7 +96,7 @@ async def _measure(row: Row, pids: dict[str, int]) -> None:
     row.bound_by.append(most if shares[most] > 0.8 else "other core: upstream, load, database")
 
 
-def _report(rows: list[Row]) -> None:
+def _report(rows: list[Row], costs: list[dict[str, object]]) -> None:
     naive = rows[0]
     table = Table(title=f"{REQUESTS} requests x {ROUNDS}, {CONNECTIONS} connections, 200 bytes", title_justify="left")
     for column in ("row", "CPU µs", "ratio", "min-max", "requests/s", "p50 ms", "p99 ms", "bound by"):
@@ -120,7 +120,7 @@ def _report(rows: list[Row]) -> None:
     Console().print(table)
     target = Path("build/bench.json")
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({"rows": document}, indent=2) + "\n")
+    target.write_text(json.dumps({"rows": document, "rewriting": costs}, indent=2) + "\n")
     print(f"written to {target}")
 
 
@@ -131,7 +131,7 @@ async def _rows(running: PanlessProcess, naive_url: str, key: str) -> list[Row]:
     first = await load.run(inbound, [load.post("/checkout", _card(known))], 1)
     assert first.statuses == {200}
     tokens = await _tokens(running, inbound, [numbers.new() for _ in range(200)])
-    plain = load.post("/upload/x", _card(known))
+    plain = load.post("/upload/x", _card("not a card number"))
     header = f"Panless-Key: {key}\r\n"
     reveals = [load.post("/gateway/charges", _card(token), header) for token in tokens]
     return [
@@ -171,7 +171,7 @@ async def _bench(folder: Path) -> None:
                 for row in rows:
                     await _measure(row, {"naive": naive.pid, "panless": running.pid})
                     progress.advance(task)
-        _report(rows)
+        _report(rows, rewriting.measure())
     finally:
         await running.stop()
         for process in (naive, upstream):
