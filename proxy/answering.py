@@ -14,8 +14,8 @@ from proxy.edge.headers import end_to_end
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer, relay
-from proxy.errors import AnswerHoldsCardNumber, AnswerUnreadable
-from proxy.rewrite.errors import BodyRejected
+from proxy.errors import AnswerHoldsCardNumber, AnswerUnreadable, CharsetUnsupported
+from proxy.rewrite.errors import BodyRejected, TooManyNumbers
 from proxy.rewrite.fields import Fields
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
@@ -54,7 +54,10 @@ class Answering:
         whole = await read_whole(answer, route, self._answer_bytes)
         scrubber = Scrubber(secrets)
         message = scrubbed(answer, whole, scrubber, route) if secrets else whole.message
-        plan = await self._guard.judge(_searched(message, route), mode, exchange)
+        try:
+            plan = await self._guard.judge(_searched(message, route), mode, exchange)
+        except TooManyNumbers:
+            raise AnswerUnreadable(route=route.name) from None
         if plan.matches:
             tokens = await self._vault.tokenize(new_values(plan), tenant, exchange.context)
             message = plan.fill([token.shown for token in tokens])
@@ -80,8 +83,9 @@ def _is_small(answer: ClientResponse) -> bool:
 
 def _searched(message: Message, route: OutboundRoute) -> Plan:
     """Return the plan that knows the guard's exceptions; of a body that cannot be read there are none."""
-    try:
-        return find(message, route.answers)
-    except BodyRejected:
-        pass
+    if route.answers.body or route.answers.headers:
+        try:
+            return find(message, route.answers)
+        except (BodyRejected, CharsetUnsupported):
+            pass
     return find(Message(message.body, headers=message.headers), _NO_FIELDS)

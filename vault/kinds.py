@@ -48,7 +48,8 @@ class Kind:
     """One kind. `normalise(value, at)` returns the canonical value or raises the kind's ValueRejected.
 
     `reusable`: the same value may get the same token. Not for values of which there are few: one that is known would
-    tell them all. `card`: its tokens may look like card numbers.
+    tell them all. `card`: its tokens may look like card numbers. `withheld`: once revealed, it is taken out of the answer;
+    not for values that stand in any answer, such as a year, or that applications have anyway.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Kind:
     describe: Callable[[Sensitive], Description] = _describe_nothing
     reusable: bool = False
     card: bool = False
+    withheld: bool = True
 
 
 # What people and SDKs put between digits: space, dash, NBSP, thin, figure and narrow no-break spaces.
@@ -157,8 +159,8 @@ def code_length(value: Sensitive) -> int:
     return len(expose(value))
 
 
-def _vaulted(name: str, normalise: Callable[[Sensitive, str], Sensitive]) -> Kind:
-    return Kind(name, Storage.VAULT, "tok", normalise)
+def _vaulted(name: str, normalise: Callable[[Sensitive, str], Sensitive], *, withheld: bool = False) -> Kind:
+    return Kind(name, Storage.VAULT, "tok", normalise, withheld=withheld)
 
 
 PAN = Kind("pan", Storage.VAULT, "tok", _normalise_pan, _describe_pan, reusable=True, card=True)
@@ -182,7 +184,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _vaulted("expiry", _normalise_expiry),
             _vaulted("cardholder_name", _normalise_name),
             _vaulted("routing_number", _normalise_routing),
-            _vaulted("text", _normalise_text),
+            _vaulted("text", _normalise_text, withheld=True),
         )
     }
 )
