@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SECONDS ?= 60
 
-.PHONY: help setup demo test check bench fuzz clean
+.PHONY: help setup demo test check bench fuzz properties clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -50,6 +50,13 @@ bench: $(VENV)/.dev ## measure; prints a table and writes build/bench.json
 
 fuzz: $(VENV)/.fuzz ## try the parsers on hostile input, SECONDS=60 each; prints a table
 	@"$(CURDIR)/$(BIN)/python" -m tests.fuzz --seconds $(SECONDS)
+
+MINUTES ?= 30
+properties: $(VENV)/.dev ## the property tests again and again with new examples, for MINUTES=30
+	@end=$$(( $$(date +%s) + $(MINUTES) * 60 )); runs=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+	  "$(CURDIR)/$(BIN)/python" -m pytest -q tests/property || exit 1; runs=$$((runs + 1)); \
+	done; echo "$$runs runs in $(MINUTES) minutes, nothing found"
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .panless-demo .mypy_cache .ruff_cache .hypothesis

@@ -48,8 +48,8 @@ class Kind:
     """One kind. `normalise(value, at)` returns the canonical value or raises the kind's ValueRejected.
 
     `reusable`: the same value may get the same token. Not for values of which there are few: one that is known would
-    tell them all. `card`: its tokens may look like card numbers. `withheld`: once revealed, it is taken out of the answer;
-    not for values that stand in any answer, such as a year, or that applications have anyway.
+    tell them all. `card`: its tokens may look like card numbers. `withheld`: once revealed, it is taken out of the
+    answer; not for values that stand in any answer, such as a year, or that applications have anyway.
     """
 
     name: str
