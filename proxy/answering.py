@@ -15,6 +15,7 @@ from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer, relay
 from proxy.errors import AnswerHoldsCardNumber, AnswerUnreadable, CharsetUnsupported
+from proxy.guard.masking import mask
 from proxy.rewrite.errors import BodyRejected, TooManyNumbers
 from proxy.rewrite.fields import Fields
 from proxy.rewrite.message import Message
@@ -55,14 +56,15 @@ class Answering:
         scrubber = Scrubber(secrets)
         message = scrubbed(answer, whole, scrubber, route) if secrets else whole.message
         try:
-            plan = await self._guard.judge(_searched(message, route), mode, exchange)
+            known = {each.token for each in secrets}
+            plan = await self._guard.judge(_searched(message, route), mode, exchange, known)
         except TooManyNumbers:
             raise AnswerUnreadable(route=route.name) from None
         if plan.matches:
             tokens = await self._vault.tokenize(new_values(plan), tenant, exchange.context)
             message = plan.fill([token.shown for token in tokens])
         headers, body = whole.sent(message)
-        reason = scrubber.clean_text(answer.reason or "") if secrets else answer.reason
+        reason = mask(scrubber.clean_text(answer.reason or ""))
         return await relay(request, exchange, Answer(answer.status, reason, headers, body))
 
     async def _stream(
@@ -74,7 +76,7 @@ class Answering:
         name = coding(answer.headers.getall("Content-Encoding", []))
         if self._guard.can_search(name, mode, exchange):
             body = self._guard.stream(body, name, mode, exchange)
-        return await relay(request, exchange, Answer(answer.status, answer.reason, headers, body))
+        return await relay(request, exchange, Answer(answer.status, mask(answer.reason or ""), headers, body))
 
 
 def _is_small(answer: ClientResponse) -> bool:

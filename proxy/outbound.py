@@ -18,7 +18,7 @@ from proxy.edge.identity import KEY_PREFIX, credential, find_key, put_secret
 from proxy.edge.intake import take
 from proxy.edge.metrics import Metrics
 from proxy.errors import KeyMisplaced, ValueGuessed
-from proxy.rewrite.guesses import holds_guess, worth_searching
+from proxy.rewrite.guesses import holds_guess, without, worth_searching
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
 from proxy.rewrite.reference import filled, key_in, references, swapped
@@ -110,10 +110,13 @@ class Outbound:
         revealed = await self._vault.reveal(wanted, permit, exchange.context) if wanted else []
         for reference in wanted:
             self._metrics.values.labels("reveal", reference.kind.name).inc()
-        secrets: list[Secret] = []
-        if revealed:
-            secrets = [Secret(each.value, each.token.shown) for each in revealed]
-            others = list(plan.everything_else())
+        secrets = [
+            Secret(each.value, each.token.shown)
+            for each, reference in zip(revealed, wanted, strict=True)
+            if reference.kind.withheld
+        ]
+        if secrets:
+            others = list(without(secrets, plan.everything_else()))
             if holds_guess(others, secrets):
                 await self._vault.record_denial(permit.refused(ValueGuessed.code), exchange.context)
                 raise ValueGuessed(route=route.name)

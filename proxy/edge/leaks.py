@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from enum import Enum
 
 import structlog
@@ -42,12 +42,13 @@ class LeakGuard:
         self._refusal = refusal
         self._unsearchable = unsearchable
 
-    async def judge(self, plan: Plan, mode: Mode, exchange: Exchange) -> Plan:
+    async def judge(self, plan: Plan, mode: Mode, exchange: Exchange, known: Collection[str] = ()) -> Plan:
         """Return the plan, with the leaks among its matches if they are to be tokenized.
 
-        Raises the refusal, after it was recorded, or TooManyNumbers.
+        `known` are card-shaped tokens that may stand there. Raises the refusal, after it was recorded, or
+        TooManyNumbers.
         """
-        plan, found = leaks(plan)
+        plan, found = leaks(plan, known)
         if not found:
             return plan
         await self._tell(mode, exchange, [part_of(plan, match) for match in found])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from proxy.guard.search import digits_of, search
 from proxy.rewrite import json
@@ -19,13 +19,16 @@ _FIELD = Field(FOUND, PAN.name)
 _QUOTED = b'""'
 
 
-def leaks(plan: Plan) -> tuple[Plan, Sequence[Match]]:
-    """Return the leaks as matches, and the plan with the sections that they are in; raises TooManyNumbers."""
+def leaks(plan: Plan, known: Collection[str] = ()) -> tuple[Plan, Sequence[Match]]:
+    """Return the leaks as matches, and the plan with the sections that they are in; raises TooManyNumbers.
+
+    `known` are card-shaped tokens, which are none.
+    """
     # One look at everything: nearly always it finds nothing.
     if next(search(b"\n".join(plan.everything_else())), None) is None:
         return plan, ()
     whole = plan.with_all_sections()
-    found = [match for piece in whole.remainder() for match in _in_piece(whole, piece)]
+    found = [match for piece in whole.remainder() for match in _in_piece(whole, piece, known)]
     return whole, found
 
 
@@ -37,13 +40,15 @@ def part_of(plan: Plan, match: Match) -> str:
     return str(section.where.value)
 
 
-def _in_piece(plan: Plan, piece: Piece) -> Iterable[Match]:
+def _in_piece(plan: Plan, piece: Piece, known: Collection[str]) -> Iterable[Match]:
     section = plan.sections[piece.section]
     spans = merged((start + piece.start, end + piece.start, b"") for start, end in search(bytes(piece.data)))
     for start, end, new in _whole_values(plan, section, spans):
-        value = Sensitive(digits_of(section.data[start:end]))
+        digits = digits_of(section.data[start:end])
+        if digits in known:
+            continue
         encode: Encoder = json.encode if new == _QUOTED else str.encode
-        yield Match(_FIELD, (), start, end, value, None, piece.section, encode)
+        yield Match(_FIELD, (), start, end, Sensitive(digits), None, piece.section, encode)
 
 
 def _whole_values(plan: Plan, section: Section, spans: Sequence[Span]) -> Iterable[Span]:

@@ -9,7 +9,7 @@ What is taken out of an answer tells an application that it was there. So that t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from proxy.rewrite.scrub import Scrubber, Secret
 from proxy.rewrite.written import decoded
@@ -19,6 +19,19 @@ _CODE_DIGITS = 4
 # Digits and what may stand between them; what was written in another way is followed by NULs once it is decoded.
 _RUN = re.compile(rb"[0-9\0 \t\r\n\v\f.,/+_:=@()-]{10,}")
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
+
+
+def without(secrets: Sequence[Secret], pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """Yield the pieces without the card-shaped tokens of the secrets, which begin and end as their cards may."""
+    tokens = [each.token.encode() for each in secrets if each.token.isdigit()]
+    for piece in pieces:
+        if not tokens:
+            yield piece
+            continue
+        rest = bytes(piece)
+        for token in tokens:
+            rest = rest.replace(token, b"-")
+        yield rest
 
 
 def holds_guess(pieces: Iterable[bytes | memoryview], secrets: Sequence[Secret]) -> bool:

@@ -25,7 +25,7 @@ async def test_demo_fails_when_a_promise_is_broken(tmp_path, monkeypatch):
     from proxy.rewrite.scrub import Scrubber
     from proxy.sandbox.parts import running
 
-    async def let_pass(self, plan, mode, exchange):
+    async def let_pass(self, plan, mode, exchange, known=()):
         return plan
 
     monkeypatch.setattr(Scrubber, "clean", lambda self, data, is_json=False: data)
