@@ -1,15 +1,10 @@
 """The configuration: one TOML file, checked into frozen models."""
 
+from proxy.config.fields import FieldConfig
+from proxy.config.listeners import ListenerConfig
 from proxy.config.load import config_schema, load, parse
-from proxy.config.models import (
-    Config,
-    FieldConfig,
-    InboundConfig,
-    LimitsConfig,
-    ListenerConfig,
-    OutboundConfig,
-    RouteConfig,
-)
+from proxy.config.models import Config, LimitsConfig
+from proxy.config.routes import InboundConfig, OutboundConfig, RouteConfig
 
 __all__ = [
     "Config",

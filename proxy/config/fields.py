@@ -1,0 +1,50 @@
+"""The models of fields: what is protected, and what an application gets instead."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from proxy.config.base import Model
+from proxy.config.values import KindName, SelectorText
+from vault.kinds import KINDS, PAN, Storage
+
+
+class ShapeConfig(Model):
+    """How a card-shaped token looks: of the card's digits it keeps the first six and the last four, or not.
+
+    `luhn`: whether its check digit is right. A wrong one keeps a token from being taken for a card number.
+    """
+
+    max_length: Annotated[int, Field(ge=13, le=19)] = 19
+    keep_bin: bool = False
+    keep_last4: bool = True
+    luhn: bool = False
+
+
+class FieldConfig(Model):
+    """`at` selects, `kind` says what stands there, `of` names the card that a CVC belongs to.
+
+    A message without a `required` field is refused. `number`: in JSON, what takes the place is written as a number
+    where it can be one.
+    """
+
+    at: SelectorText
+    kind: KindName
+    of: SelectorText | None = None
+    required: bool = False
+    number: bool = False
+    token: Literal["opaque", "card"] = "opaque"  # noqa: S105  # a format, not a secret
+    shape: ShapeConfig = ShapeConfig()
+
+    @model_validator(mode="after")
+    def _check_token(self) -> FieldConfig:
+        kind = KINDS[self.kind]
+        if self.token == "card" and not (kind.card or (kind.storage is Storage.LEASE and self.of is not None)):  # noqa: S105
+            raise ValueError("token: card-shaped ones are for card numbers, and for a cvc with `of`")
+        if self.shape.luhn and kind is not PAN:
+            raise ValueError("shape: luhn is for a pan")
+        if self.token != "card" and self.shape != ShapeConfig():  # noqa: S105
+            raise ValueError('shape: it needs token = "card"')
+        return self

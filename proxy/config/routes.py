@@ -1,0 +1,131 @@
+"""The models of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import Field, model_validator
+
+from proxy.config.base import Model
+from proxy.config.fields import FieldConfig
+from proxy.config.listeners import ListenConfig, ListenerConfig, TlsConfig
+from proxy.config.values import (
+    Bind,
+    ForwardHost,
+    Name,
+    RoutePath,
+    Seconds,
+    SecretReference,
+    SelectorText,
+    Slot,
+    Upstream,
+    is_loopback,
+)
+
+
+class TimeoutConfig(Model):
+    connect: Seconds = 5
+    between_bytes: Seconds = 60
+    whole: Seconds = 120
+
+
+class RouteConfig(Model):
+    name: Name
+    path: RoutePath
+    methods: Annotated[frozenset[Annotated[str, Field(pattern=r"^[A-Z]+$")]], Field(min_length=1)] | None = None
+    upstream: Upstream
+    ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    plain_http: bool = False
+    timeouts: TimeoutConfig = TimeoutConfig()
+    fields: tuple[FieldConfig, ...] = ()
+    guard: Literal["refuse", "tokenize", "report"] = "refuse"
+    guard_except: tuple[SelectorText, ...] = ()
+
+    @property
+    def upstream_url(self) -> SplitResult:
+        return urlsplit(self.upstream)
+
+    @model_validator(mode="after")
+    def _check(self) -> RouteConfig:
+        cards = {field.at for field in self.fields if field.kind == "pan"}
+        for field in self.fields:
+            if field.of is not None and (field.kind != "cvc" or field.of not in cards):
+                raise ValueError(f"fields: `of` is for a cvc and names the `at` of its pan, which {field.of} is not")
+        if self.upstream_url.scheme == "http" and not self.plain_http and not is_loopback(self.upstream_url):
+            raise ValueError("upstream: plain http is only for loopback; use https or set plain_http = true")
+        if (self.client_cert is None) != (self.client_key is None):
+            raise ValueError("client_cert and client_key go together")
+        return self
+
+
+class InboundConfig(RouteConfig):
+    tenant: Name = "default"
+
+
+class CredentialConfig(Model):
+    """`slots`: where the SDK puts the gateway's credential; `secret`: what goes there on the way out.
+
+    `always`: also over what an application put there that is no Panless key.
+    """
+
+    slots: Annotated[tuple[Slot, ...], Field(min_length=1)] = ("bearer",)
+    secret: SecretReference | None = None
+    always: bool = False
+
+    @model_validator(mode="after")
+    def _needs_secret(self) -> CredentialConfig:
+        if self.secret is None and any(slot.startswith(("$", "query:")) for slot in self.slots):
+            raise ValueError("slots: a Panless key in the query or the body needs a `secret` to take its place")
+        return self
+
+
+class OutboundConfig(RouteConfig):
+    """Reached by `path` on the outbound listener, on a port of its own (`bind`), or as `hosts` of the forward proxy."""
+
+    path: RoutePath = ""
+    bind: Bind | None = None
+    tls: TlsConfig | None = None
+    hosts: tuple[ForwardHost, ...] = ()
+    preset: str | None = None
+    apps: frozenset[Name] = frozenset()
+    credential: CredentialConfig | None = None
+    idempotency_header: str | None = None
+
+    @property
+    def listener(self) -> ListenerConfig | None:
+        """The route's own port, if it has one."""
+        return ListenerConfig(bind=self.bind, tls=self.tls) if self.bind is not None else None
+
+    @model_validator(mode="after")
+    def _check_ways(self) -> OutboundConfig:
+        if not (self.path or self.bind or self.hosts):
+            raise ValueError("an outbound route needs a path, a bind or hosts")
+        if self.tls is not None and self.bind is None:
+            raise ValueError("tls is for a route with a port of its own: it needs bind")
+        if self.bind is not None and self.name in ListenConfig.model_fields:
+            raise ValueError(f"a route with a port of its own cannot be named {self.name}: that is a listener")
+        return self
+
+
+def check_overlap(routes: Sequence[RouteConfig]) -> None:
+    """Raise ValueError if two routes take the same path."""
+    for number, route in enumerate(routes):
+        for other in routes[:number]:
+            shared = route.methods is None or other.methods is None or route.methods & other.methods
+            if route.path and route.path == other.path and shared:
+                raise ValueError(f"routes {other.name} and {route.name} overlap: both take {route.path}")
+
+
+def check_hosts(routes: Sequence[OutboundConfig]) -> None:
+    """Raise ValueError if two routes name the same host."""
+    named: dict[str, str] = {}
+    for route in routes:
+        for host in route.hosts:
+            other = named.setdefault(host, route.name)
+            if other != route.name:
+                raise ValueError(f"routes {other} and {route.name} both name the host {host}")
