@@ -19,8 +19,8 @@ from rich.table import Table
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "build" / "fuzz"
 FINDINGS = CORPUS / "findings"
-NAMES = ("json", "form", "xml", "multipart", "content_type", "selector", "key", "scrubber")
-_INSTRUMENTED = ["proxy.rewrite", "vault"]
+NAMES = ("json", "form", "xml", "multipart", "content_type", "selector", "key", "scrubber", "guard", "connect")
+_INSTRUMENTED = ["proxy.rewrite", "proxy.guard", "proxy.edge.connect", "vault"]
 
 
 class Outcome(NamedTuple):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from proxy.edge.connect import parse_connect
+from proxy.errors import RequestError
+from proxy.guard.search import digits_of, search
+from proxy.guard.stream import StreamSearch
 from proxy.rewrite import form, form_keys, json, media, multipart, xml
 from proxy.rewrite.errors import BodyRejected, SelectorInvalid, ValueNotText
 from proxy.rewrite.media import BodyType
@@ -98,6 +103,27 @@ def scrubber(data: bytes) -> None:
         assert PAN.encode() not in SCRUBBER.clean(data, is_json=is_json)
 
 
+def guard(data: bytes) -> None:
+    """What is found lies in the data and looks like it; a stream says the same however it is cut, and is whole."""
+    for start, end in search(data):
+        assert 0 <= start < end <= len(data)
+        assert 12 <= len(digits_of(data[start:end])) <= 21
+    whole = StreamSearch()
+    passed, found = whole.feed(data)
+    rest, last = whole.end()
+    assert passed + rest == data
+    for size in (1, 7, 64):
+        cut = StreamSearch()
+        results = [cut.feed(data[at : at + size]) for at in range(0, len(data), size)] + [cut.end()]
+        assert b"".join(piece for piece, _ in results) == data
+        assert any(each for _, each in results) == (found or last)
+
+
+def connect(data: bytes) -> None:
+    with suppress(RequestError):
+        parse_connect(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "json": partial(fills, json.scan),
     "form": partial(fills, form.scan),
@@ -107,6 +133,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "selector": selector,
     "key": key,
     "scrubber": scrubber,
+    "guard": guard,
+    "connect": connect,
 }
 
 
@@ -116,7 +144,9 @@ def seeds(target: str) -> Iterator[bytes]:
         yield path.read_bytes()
     for path in sorted(CAPTURES.glob("*.http")):
         head, _, body = path.read_bytes().partition(b"\r\n\r\n")
-        if target not in {"content_type", "selector", "key"}:
+        if target == "connect":
+            yield head
+        elif target not in {"content_type", "selector", "key"}:
             yield body
         elif target == "content_type":
             yield from (line[14:] for line in head.split(b"\r\n") if line.lower().startswith(b"content-type: "))
