@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from proxy.config.signing import SigningConfig
 from proxy.config.values import (
     Bind,
     DatabaseUrl,
@@ -201,6 +202,7 @@ class OutboundConfig(RouteConfig):
     apps: frozenset[Name] = frozenset()
     credential: CredentialConfig | None = None
     idempotency_header: str | None = None
+    signing: SigningConfig | None = None
 
     @property
     def listener(self) -> ListenerConfig | None:
