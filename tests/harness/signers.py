@@ -25,6 +25,10 @@ def mac(key: bytes, data: bytes | str, algorithm: str = "sha256") -> bytes:
     return hmac.new(key, data.encode() if isinstance(data, str) else data, algorithm).digest()
 
 
+def md5(body: bytes) -> str:
+    return b64(hashlib.md5(body, usedforsecurity=False).digest())
+
+
 def rfc3230(body: bytes, algorithm: str = "SHA-256") -> str:
     return f"{algorithm}={b64(hashlib.new(algorithm.replace('-', '').lower(), body).digest())}"
 
