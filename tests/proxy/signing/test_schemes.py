@@ -338,26 +338,20 @@ def test_any_headers_are_refused_with_an_error_of_ours(headers, name):
         scheme_of[name].verify(came, NOW, cover_body=True)
 
 
-def _bytes_of(headers) -> list[tuple[int, int]]:
-    return [(n, i) for n, (_, value) in enumerate(headers) for i in range(len(value.encode()))]
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.data(), st.sampled_from(sorted(SCHEMES)))
-def test_one_flipped_bit_anywhere_is_refused(data, name):
+@pytest.mark.parametrize("name", SCHEMES)
+def test_one_flipped_bit_anywhere_is_refused(name):
     scheme, signed = SCHEMES[name]
     # The key id of a scheme that does not sign it is no part of what is protected; nor is an Authorization's scheme.
     headers = [each for each in signed() if each[0] != "X-Key"]
-    n, i = data.draw(st.sampled_from(_bytes_of(headers)))
-    raw = bytearray(headers[n][1].encode())
-    raw[i] ^= 1 << data.draw(st.integers(0, 7))
-    changed = [*headers]
-    changed[n] = (headers[n][0], raw.decode("utf-8", "surrogateescape"))
-    came = request(changed)
-    if _says_the_same(name, changed, headers):
-        return
-    with pytest.raises(RequestError):
-        scheme.verify(came, NOW, cover_body=True)
+    for n, (header, value) in enumerate(headers):
+        for bit in range(len(value) * 8):
+            raw = bytearray(value.encode())
+            raw[bit // 8] ^= 1 << bit % 8
+            changed = [*headers[:n], (header, raw.decode("utf-8", "surrogateescape")), *headers[n + 1 :]]
+            if _says_the_same(name, changed, headers):
+                continue
+            with pytest.raises(RequestError):
+                scheme.verify(request(changed), NOW, cover_body=True)
 
 
 def _says_the_same(name: str, changed, headers) -> bool:
