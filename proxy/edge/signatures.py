@@ -16,7 +16,7 @@ from proxy.rewrite.plan import Plan
 from proxy.rewrite.selectors import Where
 from proxy.routes import OutboundRoute
 from proxy.signing import digests
-from proxy.signing.scheme import Scheme, SignedRequest, header_values
+from proxy.signing.scheme import HoldsKey, SignedRequest, header_values
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -67,17 +67,15 @@ def renewed(request: web.BaseRequest, route: OutboundRoute, incoming: Incoming, 
     headers = _sent(request, route, message)
     target = f"{message.path}?{message.query}" if message.query else message.path
     goes = SignedRequest(request.method, route.scheme, target, headers, message.body)
-    signed = _signed(route.signing, _came(request, incoming.raw), goes)
+    try:
+        signed = route.signing.sign(_came(request, incoming.raw), goes)
+    except SignatureInvalid:
+        raise SignatureNotRenewable from None
+    except HoldsKey:
+        raise KeyMisplaced(route=route.name) from None
     if any(holds_key(value) for _, value in signed):
         raise KeyMisplaced(route=route.name)
     return replace(message, headers=signed)
-
-
-def _signed(signing: Scheme, came: SignedRequest, goes: SignedRequest) -> Headers:
-    try:
-        return signing.sign(came, goes)
-    except SignatureInvalid:
-        raise SignatureNotRenewable from None
 
 
 def _came(request: web.BaseRequest, raw: bytes) -> SignedRequest:

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 from proxy.errors import (
     DigestMismatch,
-    KeyMisplaced,
     SignatureInvalid,
     SignatureMalformed,
     SignatureMissing,
@@ -27,10 +26,11 @@ from proxy.rewrite.selectors import Selector
 from proxy.signing import digests
 from proxy.signing.clock import check_age, check_begin, check_end
 from proxy.signing.macs import ENCODINGS, Secrets, digest, mac, same
-from proxy.signing.scheme import Scheme, SignedRequest, put_header
+from proxy.signing.scheme import HoldsKey, Scheme, SignedRequest, put_header
 
 _HASHES = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 _BEARER = "bearer"
+_KEY = b"plk_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class JsonWebSignature(Scheme):
             header = _replaced(header, "kid", self.secrets.key_id)
         if self.claim and self.claim in token.claims:
             payload = _replaced(payload, self.claim, digest(goes.body, self.digest, self.encoding))
-        if b"plk_" in header + payload:
-            raise KeyMisplaced(route="(signed)")
+        if _KEY in header or _KEY in payload:
+            raise HoldsKey
         signed = f"{_encoded(header)}.{_encoded(payload)}"
         value = f"{token.prefix}{signed}.{self._mac(self.secrets.gateway, signed)}"
         return put_header(goes.headers, self.header, value)

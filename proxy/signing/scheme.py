@@ -44,6 +44,10 @@ class SignedRequest:
         return self.covered(name)
 
 
+class HoldsKey(Exception):
+    """Where it cannot be seen from outside, the signature would take a Panless key to the gateway."""
+
+
 class Scheme(ABC):
     """One way to sign requests, with the secrets of both sides."""
 
@@ -59,7 +63,10 @@ class Scheme(ABC):
 
     @abstractmethod
     def sign(self, came: SignedRequest, goes: SignedRequest) -> Headers:
-        """Return the headers of `goes`, signed with the gateway's secret as `came` was with the application's."""
+        """Return the headers of `goes`, signed with the gateway's secret as `came` was with the application's.
+
+        Raises HoldsKey, or a RequestError: SignatureInvalid where `goes` has not all that `came` covers.
+        """
 
 
 def header_values(headers: Headers, name: str) -> list[str]:

@@ -78,6 +78,7 @@ def rfc9421(
     label: str = "sig1",
     host: str = "panless.example:8081",
     target: str = "/gateway/charges?a=1",
+    scheme: str = "http",
 ) -> tuple[tuple[str, str], ...]:
     headers = (("Content-Digest", rfc9530(body)), *more)
     path, _, query = target.partition("?")
@@ -85,8 +86,8 @@ def rfc9421(
         "host": host,
         "@method": "POST",
         "@authority": host,
-        "@scheme": "http",
-        "@target-uri": f"http://{host}{target}",
+        "@scheme": scheme,
+        "@target-uri": f"{scheme}://{host}{target}",
         "@request-target": target,
         "@path": path,
         "@query": f"?{query}",

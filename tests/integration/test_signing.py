@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -16,7 +17,8 @@ import pytest
 
 from tests.conftest import World
 from tests.harness import configuration, signers
-from tests.harness.process import serving
+from tests.harness.forward import LISTEN
+from tests.harness.process import panless, serving
 from tests.harness.upstream import recording
 
 PAN = "4242424242424242"
@@ -28,6 +30,7 @@ SCHEMES = {
     "hmac": '{ scheme = "hmac", header = "X-Signature", prefix = "v1=", timestamp = "X-Time", key_header = "X-Key", '
     'key_id = "gateway-key", parts = ["method", "text:\\n", "target", "text:\\n", "header:X-Time", "text:\\n", "body"],'
     " %s }",
+    "plain-jwt": '{ scheme = "jwt", claim = "digest", %s }',
     "plain": '{ scheme = "cavage", cover_body = false, %s }',
     "streams": '{ scheme = "cavage", %s }',
 }
@@ -37,6 +40,7 @@ def _route(name: str, signing: str, url: str) -> str:
     fields = "" if name == "streams" else f"fields = {configuration.CARD_FIELDS}\n"
     return (
         f'[[outbound]]\nname = "{name}"\npath = "/{name}/"\nupstream = "{url}/v1/"\napps = ["shop"]\n'
+        f'hosts = ["{name}.gateway.example"]\n'
         f"{fields}signing = {signing % SECRETS}\n"
     )
 
@@ -48,7 +52,7 @@ async def signing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
     (folder / "gateway.secret").write_bytes(signers.GATEWAY)
     async with recording() as app, recording() as gateway:
         routes = "\n".join(_route(name, each, gateway.url) for name, each in SCHEMES.items())
-        config = configuration.write(folder, app.url, gateway.url, extra=routes)
+        config = configuration.write(folder, app.url, gateway.url, head=LISTEN, extra=routes)
         async with serving(config) as panless, aiohttp.ClientSession() as client:
             key = await panless.add_app("shop")
             foreign_key = await panless.add_app("foreign", tenant="other")
@@ -192,6 +196,47 @@ async def test_changed_body_is_refused(world, name):
     await refused(world, status, code, name, body + b" ", headers)
 
 
+@pytest.mark.parametrize("name", FOUR)
+async def test_signed_requests_through_the_forward_proxy(world, name):
+    """There the application signs the gateway's own host and path, and https."""
+    body = await body_with_tokens(world)
+    done = await panless("ca", "export", "-c", world.panless.config)
+    trusting = ssl.create_default_context(cadata=done.out)
+    host, target, at = f"{name}.gateway.example", "/charges?a=1", int(time.time())
+    headers = signed(world, name, body, target, at=at)
+    if name == "cavage":
+        headers = dict(signers.cavage(created=at, host=host, key_id="merchant", body=body, target=target))
+    elif name == "rfc9421":
+        names = ("@method", "@authority", "@scheme", "@target-uri", "content-digest")
+        parameters = f';created={at};keyid="merchant"'
+        headers = dict(
+            signers.rfc9421(names=names, host=host, parameters=parameters, body=body, target=target, scheme="https")
+        )
+    async with world.client.post(
+        f"https://{host}{target}",
+        data=body,
+        headers={"Content-Type": "application/json"} | headers,
+        proxy=world.panless.urls["forward"],
+        proxy_headers={"Proxy-Authorization": f"Bearer {world.key}"},
+        ssl=trusting,
+    ) as answer:
+        assert answer.status == 200, await answer.text()
+    got = world.gateway.last
+    assert got.json()["card"]["number"] == PAN
+    if name == "rfc9421":
+        expected = signers.rfc9421(
+            signers.GATEWAY,
+            names,
+            host=got.header("Host"),
+            parameters=parameters.replace("merchant", "gateway-key"),
+            body=got.body,
+            target="/v1/charges?a=1",
+        )
+        assert got.header("Signature") == dict(expected)["Signature"]
+    else:
+        check_at_the_gateway(world, name)
+
+
 async def test_signature_that_does_not_cover_the_body_is_refused_unless_allowed(world):
     body = await body_with_tokens(world)
     for name in ("cavage", "plain"):
@@ -219,6 +264,7 @@ async def test_key_of_panless_as_key_id_needs_one_for_the_gateway(world):
     at = int(time.time())
     headers = signers.cavage(created=at, host=host(world), body=body, target="/plain/charges?a=1", key_id=world.key)
     await refused(world, 400, "key_misplaced", "plain", body, dict(headers))
+    await refused(world, 400, "key_misplaced", "plain-jwt", body, signed(world, "jwt", body, ""))
 
 
 async def test_covered_header_that_is_not_sent_on_is_refused(world):

@@ -24,7 +24,7 @@ from proxy.signing.jwt import JsonWebSignature
 from proxy.signing.macs import Secrets
 from proxy.signing.parts import HmacOfParts
 from proxy.signing.rfc9421 import MessageSignature
-from proxy.signing.scheme import SignedRequest
+from proxy.signing.scheme import HoldsKey, SignedRequest
 from tests.harness import signers
 from tests.harness.signers import APP, BODY, GATEWAY, NOW, PARTS, cavage, jwt, parts, request, rfc9421
 
@@ -285,6 +285,14 @@ def test_jwt_in_a_header_of_its_own_with_every_algorithm_and_encoding(algorithm,
     assert signed == signers.jws(
         GATEWAY, f'{{"alg":"{algorithm}"}}', f'{{"p":{{"b":2}},"body hash":"{expected}"}}', name
     )
+
+
+@pytest.mark.parametrize("header", ['{"alg":"HS256","kid":"plk_x"}', '{"alg":"HS256"}'])
+def test_jwt_takes_no_panless_key_to_the_gateway(header):
+    scheme = JsonWebSignature(Secrets(APP, GATEWAY), claim="digest")
+    came = request(jwt(header=header, claims='{"iss":"plk_x"}' if "kid" not in header else None))
+    with pytest.raises(HoldsKey):
+        scheme.sign(came, came)
 
 
 @pytest.mark.parametrize("encoding", ["hex", "hex-upper", "base64", "base64url"])
