@@ -84,16 +84,14 @@ class Outbound:
         permit = await self._permit(key, route, exchange) if key or not credential.inside else None
         target, signed = (route.upstream_path(path), query), route.signing is not None
         incoming = await take(request, route, target, headers, self._limits, signed=signed)
-        plan = find(incoming.message, route.fields)
-        permit = permit or await self._permit(key_in(plan), route, exchange)
-        await self._verify(request, route, incoming, permit, exchange)
-        route.check_required(match.field.at for match in plan.matches)
-        plan = swapped(plan)
-        check_digests(plan, incoming)
+        found = find(incoming.message, route.fields)
+        plan = swapped(found)
+        permit = permit or await self._permit(key_in(found), route, exchange)
+        await self._verify(request, route, incoming, plan, permit=permit, exchange=exchange)
+        route.check_required(match.field.at for match in found.matches)
         outgoing = await self._revealed(plan, route, permit, exchange)
         message = renewed(request, route, incoming, outgoing.message)
-        answer = await self._upstream.send(route, request.method, message, incoming.streams)
-        async with answer:
+        async with await self._upstream.send(route, request.method, message, incoming.streams) as answer:
             # The gateway has answered, whether or not its answer can be passed on.
             await self._settle(answer.status, outgoing.revealed, exchange)
             tenant = permit.principal.tenant
@@ -111,10 +109,18 @@ class Outbound:
         return decision
 
     async def _verify(
-        self, request: web.BaseRequest, route: OutboundRoute, incoming: Incoming, permit: Permit, exchange: Exchange
+        self,
+        request: web.BaseRequest,
+        route: OutboundRoute,
+        incoming: Incoming,
+        plan: Plan,
+        *,
+        permit: Permit,
+        exchange: Exchange,
     ) -> None:
         try:
             verify(request, route, incoming)
+            check_digests(plan, incoming)
         except RequestError as error:
             await self._vault.record_denial(permit.refused(error.code), exchange.context)
             raise

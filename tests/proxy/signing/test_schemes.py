@@ -287,6 +287,13 @@ def test_jwt_in_a_header_of_its_own_with_every_algorithm_and_encoding(algorithm,
     )
 
 
+@pytest.mark.parametrize("payload", ["e31", "e30=", "e3 0", "e3+0"])
+def test_jws_in_another_spelling_of_base64url_is_refused(payload):
+    signed = signers.b64url(b'{"alg":"HS256"}') + f".{payload}"
+    value = f"{signed}.{signers.b64url(signers.mac(APP, signed))}"
+    assert refusal("jwt", (("Authorization", f"Bearer {value}"),), cover_body=False) is SignatureMalformed
+
+
 @pytest.mark.parametrize("header", ['{"alg":"HS256","kid":"plk_x"}', '{"alg":"HS256"}'])
 def test_jwt_takes_no_panless_key_to_the_gateway(header):
     scheme = JsonWebSignature(Secrets(APP, GATEWAY), claim="digest")
