@@ -11,6 +11,7 @@ from aiohttp import web
 
 from proxy.admin import Admin
 from proxy.config import Config, ListenerConfig
+from proxy.config.signing import SigningConfig
 from proxy.edge.certificates import Certificates
 from proxy.edge.exchange import Exchange
 from proxy.edge.listener import Handler, Listener, Stoppable, stop_all
@@ -25,6 +26,7 @@ from proxy.outbound import Outbound
 from proxy.routes import InboundRoute, OutboundRoute, RouteTable
 from proxy.secrets import SecretUnavailable, resolve
 from proxy.settings import vault_settings
+from proxy.signing.scheme import Scheme
 from proxy.upstream.client import UpstreamClient
 from vault.authority import Authority
 from vault.errors import PanlessError, StoreError
@@ -221,15 +223,29 @@ def compile_outbound(config: Config) -> list[OutboundRoute]:
     """Compile the outbound routes with their secrets; raises ConfigInvalid if one is not to be had."""
     routes = []
     for number, route in enumerate(config.outbound):
+        key = f"outbound.{number}"
         secret = None
         if route.credential is not None and route.credential.secret is not None:
-            try:
-                secret = resolve(route.credential.secret, config.folder)
-            except SecretUnavailable as error:
-                key = f"outbound.{number}.credential.secret"
-                raise ConfigInvalid(file=str(config.file), key=key, problem=str(error)) from None
-        routes.append(OutboundRoute.compile(route, secret))
+            secret = _secret(route.credential.secret, config, f"{key}.credential.secret")
+        signing = _signing(route.signing, config, f"{key}.signing") if route.signing is not None else None
+        routes.append(OutboundRoute.compile(route, secret, signing))
     return routes
+
+
+def _signing(signing: SigningConfig, config: Config, key: str) -> Scheme:
+    app_secret = _secret(signing.app_secret, config, f"{key}.app_secret")
+    secret = _secret(signing.secret, config, f"{key}.secret")
+    try:
+        return signing.compile(signing.secrets(app_secret, secret))
+    except ValueError as error:
+        raise ConfigInvalid(file=str(config.file), key=key, problem=str(error)) from None
+
+
+def _secret(reference: str, config: Config, key: str) -> str:
+    try:
+        return resolve(reference, config.folder)
+    except SecretUnavailable as error:
+        raise ConfigInvalid(file=str(config.file), key=key, problem=str(error)) from None
 
 
 def _own_context() -> Context:

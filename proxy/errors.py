@@ -216,6 +216,65 @@ class ShuttingDown(RequestError):
     remedy = "Retry on a new connection."
 
 
+class SignatureMissing(RequestError):
+    status = 401
+    code = "signature_missing"
+    message = "The request carries no signature, which its route requires."
+    remedy = "Sign the request with the application's secret, in the header and the scheme of the route's `signing`."
+
+
+class SignatureMalformed(RequestError):
+    code = "signature_malformed"
+    message = "The request's signature, or what it covers, cannot be read in one way."
+    remedy = "Send one well-formed signature, and each header, label, parameter and claim that it uses once."
+
+
+class SignatureUnsupported(RequestError):
+    code = "signature_unsupported"
+    message = "The request's signature has an algorithm, a component or an extension that its route does not take."
+    remedy = "Sign with HMAC as the route's `signing` says; docs/signing.md lists what signatures may cover."
+
+
+class SignatureInvalid(RequestError):
+    status = 401
+    code = "signature_invalid"
+    message = "The request's signature is not that of the request which arrived."
+    remedy = "Sign method, path and headers as they are sent to Panless, with the secret that `app_secret` names."
+
+
+class SignatureExpired(RequestError):
+    status = 401
+    code = "signature_expired"
+    message = "The request's signature is too old, not valid yet, or past its end."
+    remedy = "Sign each request when it is sent, by a clock that is right; operators: see `max_age`."
+
+
+class SignatureUncovered(RequestError):
+    status = 422
+    code = "signature_uncovered"
+    message = "The request's signature does not cover its body, in which the route replaces values."
+    remedy = "Let the signature cover the body or a SHA-256 or SHA-512 digest of it; operators: see `cover_body`."
+
+
+class SignatureNotRenewable(RequestError):
+    status = 422
+    code = "signature_not_renewable"
+    message = "The request's signature covers a header that the gateway does not get, so it cannot be signed again."
+    remedy = "Leave headers of one connection, Panless-Key, Range and Content-Encoding out of what is signed."
+
+
+class DigestMismatch(RequestError):
+    code = "digest_mismatch"
+    message = "A digest in the request is not that of its body."
+    remedy = "Compute the digest over the body as it is sent, after any Content-Encoding."
+
+
+class DigestUnsupported(RequestError):
+    code = "digest_unsupported"
+    message = "The request has a digest of its body that cannot be computed again, and its body is to be changed."
+    remedy = "Send Digest or Content-Digest in SHA-256 or SHA-512, in their registered form, or none."
+
+
 class UpstreamError(RequestError):
     """The upstream of the route did not answer as it should."""
 

@@ -16,6 +16,7 @@ from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import REQUEST_ID_HEADER
 from proxy.edge.relay import Answer, relay
+from proxy.edge.signatures import check_digests, with_digests
 from proxy.errors import BodyUnsearchable, CardNumberFound
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
@@ -77,12 +78,13 @@ class Inbound:
         route.check_required(match.field.at for match in plan.matches)
         mode = Mode(route.guard)
         plan = await self._guard.judge(plan, mode, exchange)
+        check_digests(plan, incoming)
         exchange.values = len(plan.matches) if route.fields else None
         body = incoming.streams
         if body is not None and self._guard.can_search(incoming.coding, mode, exchange):
             body = self._guard.stream(body, incoming.coding, mode, exchange)
         tokens = await self._tokenize(plan, route, exchange)
-        return plan.fill([token.shown for token in tokens]), body
+        return with_digests(incoming, plan.fill([token.shown for token in tokens])), body
 
     async def _tokenize(self, plan: Plan, route: InboundRoute, exchange: Exchange) -> Sequence[Token]:
         if not plan.matches:

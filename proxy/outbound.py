@@ -15,9 +15,10 @@ from proxy.config import LimitsConfig
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
 from proxy.edge.identity import KEY_PREFIX, credential, find_key, put_secret
-from proxy.edge.intake import take
+from proxy.edge.intake import Incoming, take
 from proxy.edge.metrics import Metrics
-from proxy.errors import KeyMisplaced, ValueGuessed
+from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
+from proxy.errors import KeyMisplaced, RequestError, ValueGuessed
 from proxy.rewrite.guesses import holds_guess, without, worth_searching
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
@@ -76,18 +77,21 @@ class Outbound:
         exchange.route, exchange.destination = route.name, route.destination
         headers = end_to_end(request.raw_headers, drop=_REPLACED)
         credential = route.credential
-        key = find_key(headers, credential.slots, exchange.key)
+        key = key_of_signer(request, route, headers, find_key(headers, credential.slots, exchange.key))
         put_secret(headers, credential.slots, credential.secret, always=credential.always)
         ask_for_readable(headers)
         # Who asks is known before a body is read, unless the key is in it.
         permit = await self._permit(key, route, exchange) if key or not credential.inside else None
-        incoming = await take(request, route, (route.upstream_path(path), query), headers, self._limits)
-        plan = find(incoming.message, route.fields)
-        permit = permit or await self._permit(key_in(plan), route, exchange)
-        route.check_required(match.field.at for match in plan.matches)
-        outgoing = await self._revealed(swapped(plan), route, permit, exchange)
-        answer = await self._upstream.send(route, request.method, outgoing.message, incoming.streams)
-        async with answer:
+        target, signed = (route.upstream_path(path), query), route.signing is not None
+        incoming = await take(request, route, target, headers, self._limits, signed=signed)
+        found = find(incoming.message, route.fields)
+        plan = swapped(found)
+        permit = permit or await self._permit(key_in(found), route, exchange)
+        await self._verify(request, route, incoming, plan, permit=permit, exchange=exchange)
+        route.check_required(match.field.at for match in found.matches)
+        outgoing = await self._revealed(plan, route, permit, exchange)
+        message = renewed(request, route, incoming, outgoing.message)
+        async with await self._upstream.send(route, request.method, message, incoming.streams) as answer:
             # The gateway has answered, whether or not its answer can be passed on.
             await self._settle(answer.status, outgoing.revealed, exchange)
             tenant = permit.principal.tenant
@@ -103,6 +107,23 @@ class Outbound:
             await self._vault.record_denial(decision, exchange.context)
             raise Denied(route=route.name)
         return decision
+
+    async def _verify(
+        self,
+        request: web.BaseRequest,
+        route: OutboundRoute,
+        incoming: Incoming,
+        plan: Plan,
+        *,
+        permit: Permit,
+        exchange: Exchange,
+    ) -> None:
+        try:
+            verify(request, route, incoming)
+            check_digests(plan, incoming)
+        except RequestError as error:
+            await self._vault.record_denial(permit.refused(error.code), exchange.context)
+            raise
 
     async def _revealed(self, plan: Plan, route: OutboundRoute, permit: Permit, exchange: Exchange) -> _Outgoing:
         wanted = await self._references(plan, permit, exchange)

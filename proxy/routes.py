@@ -13,6 +13,7 @@ from proxy.errors import FieldMissing, MethodNotAllowed, RouteNotFound, TargetAm
 from proxy.protected import Credential, exceptions, protected
 from proxy.rewrite.fields import KEPT, Field, Fields
 from proxy.rewrite.selectors import Selector
+from proxy.signing.scheme import Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +81,27 @@ class InboundRoute(Route):
 
 @dataclass(frozen=True, slots=True)
 class OutboundRoute(Route):
-    """`answers` are the guard's exceptions, which are for what comes back."""
+    """`answers` are the guard's exceptions, which are for what comes back.
+
+    `signing` verifies and signs requests, `covers_body`: their signatures have to cover a body.
+    """
 
     apps: frozenset[str]
     credential: Credential
     answers: Fields
+    signing: Scheme | None = None
+    covers_body: bool = True
 
     @classmethod
-    def compile(cls, config: OutboundConfig, secret: str | None) -> OutboundRoute:
+    def compile(cls, config: OutboundConfig, secret: str | None, signing: Scheme | None = None) -> OutboundRoute:
         credential = Credential.compile(config, secret)
         return cls(
             **cls.common(config, credential.inside),  # type: ignore[arg-type]
             apps=config.apps,
             credential=credential,
             answers=Fields(exceptions(config)),
+            signing=signing,
+            covers_body=config.signing is not None and config.signing.cover_body,
         )
 
     def alone(self) -> RouteTable[OutboundRoute]:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from proxy.config.base import Model
 from proxy.config.fields import FieldConfig
 from proxy.config.listeners import ListenConfig, ListenerConfig, TlsConfig
+from proxy.config.signing import SigningConfig
 from proxy.config.values import (
     Bind,
     ForwardHost,
@@ -95,6 +96,7 @@ class OutboundConfig(RouteConfig):
     apps: frozenset[Name] = frozenset()
     credential: CredentialConfig | None = None
     idempotency_header: str | None = None
+    signing: SigningConfig | None = None
 
     @property
     def listener(self) -> ListenerConfig | None:

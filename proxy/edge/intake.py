@@ -18,11 +18,15 @@ from proxy.routes import Route
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request's message, and its body where that is not part of it: it `streams`, in a content `coding` or none."""
+    """A request's message, and its body where that is not part of it: it `streams`, in a content `coding` or none.
+
+    `raw` is the body of the message as it came, before its Content-Encoding was undone.
+    """
 
     message: Message = field(repr=False)
     streams: AsyncIterator[bytes] | None = None
     coding: str = ""
+    raw: bytes = field(default=b"", repr=False)
 
 
 async def take(
@@ -33,24 +37,26 @@ async def take(
     limits: LimitsConfig,
     *,
     tokenizes: bool = False,
+    signed: bool = False,
 ) -> Incoming:
     """Return the request as it is to be sent to `target`, path and query, with `headers`.
 
-    `tokenizes`: the body may have to be changed wherever a card number stands. Raises a RequestError.
+    `tokenizes`: the body may have to be changed wherever a card number stands. `signed`: it is needed to check and to
+    make a signature, and stays in its Content-Encoding unless something in it may be replaced. Raises a RequestError.
     """
     await continue_if_expected(request)
     media = _media(headers, route) if request.body_exists else None
     whole = media is not None or tokenizes
     name = coding(headers.getall("Content-Encoding", []))
-    body = b""
-    if request.body_exists and not whole and not _is_small(request, name):
+    raw = body = b""
+    if request.body_exists and not whole and not signed and not _is_small(request, name):
         if request.content_length is not None:
             headers["Content-Length"] = str(request.content_length)
         return Incoming(_message(target, headers, b"", None), stream_body(request), name)
     if request.body_exists:
-        body = await read_body(request, limit=limits.body_bytes, seconds=limits.body_seconds)
-        body = plain_body(body, headers, route.name, limits.body_bytes)
-    return Incoming(_message(target, headers, body, media))
+        raw = await read_body(request, limit=limits.body_bytes, seconds=limits.body_seconds)
+        body = plain_body(raw, headers, route.name, limits.body_bytes) if whole or not signed else raw
+    return Incoming(_message(target, headers, body, media), raw=raw)
 
 
 def _media(headers: CIMultiDict[str], route: Route) -> Media | None:
