@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SECONDS ?= 60
+N       ?= 1000000
 
-.PHONY: help setup demo test check bench fuzz clean
+.PHONY: help setup demo test check bench fuzz guard-corpus clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/.runtime: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -50,6 +51,9 @@ bench: $(VENV)/.dev ## measure; prints a table and writes build/bench.json
 
 fuzz: $(VENV)/.fuzz ## try the parsers on hostile input, SECONDS=60 each; prints a table
 	@"$(CURDIR)/$(BIN)/python" -m tests.fuzz --seconds $(SECONDS)
+
+guard-corpus: $(VENV)/.dev ## count the guard's mistakes over N=1000000 documents; prints a table, writes build/guard.json
+	@"$(CURDIR)/$(BIN)/python" -m tests.guard_corpus --documents $(N)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .panless-demo .mypy_cache .ruff_cache .hypothesis
