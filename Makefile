@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SECONDS ?= 60
+N       ?= 1000000
 
-.PHONY: help setup demo test check bench fuzz properties clean
+.PHONY: help setup demo test check bench fuzz properties guard-corpus clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/.runtime: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -57,6 +58,9 @@ properties: $(VENV)/.dev ## the property tests again and again with new examples
 	while [ $$(date +%s) -lt $$end ]; do \
 	  "$(CURDIR)/$(BIN)/python" -m pytest -q tests/property || exit 1; runs=$$((runs + 1)); \
 	done; echo "$$runs runs in $(MINUTES) minutes, nothing found"
+
+guard-corpus: $(VENV)/.dev ## count the guard's mistakes over N=1000000 documents; prints a table, writes build/guard.json
+	@"$(CURDIR)/$(BIN)/python" -m tests.guard_corpus --documents $(N)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .panless-demo .mypy_cache .ruff_cache .hypothesis

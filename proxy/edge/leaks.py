@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from enum import Enum
+from functools import partial
 
 import structlog
 
-from proxy.edge.encodings import READABLE, DoesNotInflate, window_bits
+from proxy.edge.encodings import READABLE, window_bits
 from proxy.edge.exchange import Exchange
 from proxy.edge.metrics import Metrics
 from proxy.errors import RequestError
@@ -64,10 +65,8 @@ class LeakGuard:
         Raises the refusal, after it was recorded, or BodyUnsearchable.
         """
         told = False
-        search: StreamSearch | InflatingSearch = StreamSearch()
+        search: StreamSearch | InflatingSearch = InflatingSearch(partial(window_bits, name)) if name else StreamSearch()
         async for piece in pieces:
-            if name and isinstance(search, StreamSearch):
-                search = self._inflating(name, piece, exchange)
             passed, found = self._looked(search, piece, exchange)
             told = told or await self._found(mode, exchange, found=found)
             if passed:
@@ -82,12 +81,6 @@ class LeakGuard:
         if name and name not in READABLE and mode is not Mode.REPORT:
             raise self._unsearchable(route=exchange.route)
         return not name or name in READABLE
-
-    def _inflating(self, name: str, first: bytes, exchange: Exchange) -> InflatingSearch:
-        try:
-            return InflatingSearch(window_bits(name, first))
-        except DoesNotInflate:
-            raise self._unsearchable(route=exchange.route) from None
 
     def _looked(
         self, search: StreamSearch | InflatingSearch, piece: bytes | None, exchange: Exchange

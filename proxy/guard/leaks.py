@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 
 from proxy.guard.search import digits_of, search
@@ -43,8 +44,11 @@ def part_of(plan: Plan, match: Match) -> str:
 def _in_piece(plan: Plan, piece: Piece, known: Collection[str]) -> Iterable[Match]:
     section = plan.sections[piece.section]
     spans = merged((start + piece.start, end + piece.start, b"") for start, end in search(bytes(piece.data)))
+    begins = [span[0] for span in spans]
     for start, end, new in _whole_values(plan, section, spans):
-        digits = digits_of(section.data[start:end])
+        # What is replaced may be more than the card number: `.0` after it, too.
+        first = spans[bisect_left(begins, start)]
+        digits = digits_of(section.data[first[0] : first[1]])
         if digits in known:
             continue
         encode: Encoder = json.encode if new == _QUOTED else str.encode

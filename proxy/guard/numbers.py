@@ -1,8 +1,9 @@
 """Card numbers in plain text: digits with the length, the first digits and the check digit of one.
 
 Rules:
-1. Digits count alone, or in groups: as a whole, or as neighbours that are grouped as cards are.
-2. What is part of something else is none: of a UUID, of a decimal fraction, of a long word (a hash, base64).
+1. Digits count alone, or in groups: as a whole, or as neighbours that are grouped as cards are. With points between
+   some of them only the latter: the points are those of decimals, versions and addresses.
+2. What is part of something else is none: of a decimal fraction, a hash, a UUID, an IBAN, a parcel's number.
 3. Work is linear in the text, and limited (MAX_CANDIDATES).
 """
 
@@ -10,8 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
+from proxy.guard.others import PARCEL_GROUPS, Span, is_parcel, part_of_another
 from proxy.rewrite.errors import TooManyNumbers
 from vault.issuers import issued
 from vault.kinds import is_card_number
@@ -20,46 +21,47 @@ MAX_CANDIDATES = 250_000
 """Numbers of one text that are looked at one by one: about half a second's work."""
 MIN_DIGITS, MAX_DIGITS = 12, 19  # ISO/IEC 7812, as the vault takes them
 
-_DIGITS, _GAPS = b"0" * MIN_DIGITS, b" ._/-"
+_DIGITS, _GAPS = b"0" * MIN_DIGITS, b" ._/+-"
 _TO_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
-_RUN = re.compile(rb"[0-9](?:[ ._/-]{0,3}[0-9]){11,}")
+_RUN = re.compile(rb"[0-9](?:[ ._/+-]{0,3}[0-9]){11,}")
 _group = re.compile(rb"[0-9]+").finditer
 # How cards are grouped, as sizes of groups; the lookahead finds those that overlap, too.
 _GROUPINGS = tuple(
-    bytes(sizes) for sizes in [(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 1), (8, 8)]
+    bytes(sizes) for sizes in [(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 1), (4, 4, 4), (8, 8)]
 )
 _grouped = [re.compile(b"(?=" + re.escape(sizes) + b")").finditer for sizes in _GROUPINGS]
 _EXPONENT = re.compile(rb"\.(?<=(?<![0-9.])[0-9].)([0-9]{11,18})0*[eE]\+?(1[1-8])(?![0-9])")
-_UUID = re.compile(rb"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])")
-_LONG_WORD = 8  # letters and digits beside a number, from which it is part of a word
 _LONG_GROUP = 255
-_before = re.compile(rb"[0-9A-Za-z]{0,16}\Z").search
-_after = re.compile(rb"[0-9A-Za-z]{0,16}").match
-
-Span = tuple[int, int]
+# A text that can still change what a number before it is part of; a longer one cannot. It may end in half an escape.
+_undecided = re.compile(rb"[0-9A-Za-fmpux ._/+\\%&#;\x80-\xff-]{0,64}\Z").match
 
 
-def card_numbers(text: bytes, *, begun: bool = False, goes_on: bool = False) -> Iterator[Span]:
+def card_numbers(text: bytes, *, since: int = 0, begun: bool = False, goes_on: bool = False) -> Iterator[Span]:
     """Yield where card numbers stand in ASCII text, some of them twice; raises TooManyNumbers.
 
-    `begun` and `goes_on` say that the text is a piece of a longer one: what touches the end of the piece is left for
-    the next look, and what touches its beginning counts only where it would wherever it begins.
+    Only those that end after `since` are looked at. `begun` and `goes_on` say that the text is a piece of a longer one:
+    what depends on the text that comes next is left for the next look, and what touches its beginning counts only where
+    it would wherever it begins.
     """
     if _DIGITS not in text.translate(_TO_DIGITS, _GAPS):
         return
     candidates = 0
     for run in _RUN.finditer(text):
-        if goes_on and run.end() == len(text):
-            continue
         groups = [match.span() for match in _group(text, *run.span())]
+        if len(groups) in PARCEL_GROUPS and is_parcel([text[start:end] for start, end in groups]):
+            continue
         for first, last in _candidates(text, groups, cut=begun and run.start() == 0):
             candidates += 1
             if candidates > MAX_CANDIDATES:
                 raise TooManyNumbers(limit=MAX_CANDIDATES)
             span = groups[first][0], groups[last][1]
-            if _is_card(text, groups[first : last + 1]) and not _in_word(text, span) and not _in_uuid(text, span):
+            if span[1] <= since or not _is_card(text, groups[first : last + 1]):
+                continue
+            if not (goes_on and _undecided(text, span[1])) and not part_of_another(text, span):
                 yield span
-    yield from _with_exponent(text)
+    for span in _with_exponent(text):
+        if span[1] > since and not (goes_on and _undecided(text, span[1])):
+            yield span
 
 
 def _with_exponent(text: bytes) -> Iterator[Span]:
@@ -77,7 +79,7 @@ def _candidates(text: bytes, groups: Sequence[Span], *, cut: bool) -> Iterator[t
         if sizes[0] <= MAX_DIGITS and not _is_fraction(text, groups[0]):
             yield 0, 0
         return
-    if not cut and sum(sizes) <= MAX_DIGITS and not _has_decimals(text, groups):
+    if not cut and sum(sizes) <= MAX_DIGITS and b"." not in text[groups[0][1] : groups[-1][0]]:
         yield 0, len(sizes) - 1
     if max(sizes) >= MIN_DIGITS:
         for number, size in enumerate(sizes):
@@ -88,12 +90,6 @@ def _candidates(text: bytes, groups: Sequence[Span], *, cut: bool) -> Iterator[t
             yield match.start(), match.start() + len(grouping) - 1
 
 
-def _has_decimals(text: bytes, groups: Sequence[Span]) -> bool:
-    """Tell whether points stand between some of the groups only: then they part decimals, not a card's groups."""
-    gaps = [text[before[1] : after[0]] for before, after in pairwise(groups)]
-    return b"." in gaps and (len(gaps) == 1 or any(gap != b"." for gap in gaps))
-
-
 def _is_fraction(text: bytes, group: Span) -> bool:
     return text[group[0] - 1 : group[0]] == b"." and text[group[0] - 2 : group[0] - 1].isdigit()
 
@@ -101,14 +97,3 @@ def _is_fraction(text: bytes, group: Span) -> bool:
 def _is_card(text: bytes, groups: Sequence[Span]) -> bool:
     digits = b"".join([text[start:end] for start, end in groups]).decode()
     return issued(digits) and is_card_number(digits)
-
-
-def _in_word(text: bytes, span: Span) -> bool:
-    before = _before(text[max(0, span[0] - 16) : span[0]])
-    after = _after(text, span[1])
-    return len(before[0] if before else b"") + len(after[0] if after else b"") > _LONG_WORD
-
-
-def _in_uuid(text: bytes, span: Span) -> bool:
-    found = _UUID.finditer(text, max(0, span[0] - 36), span[1] + 36)
-    return any(match.start() <= span[0] and span[1] <= match.end() for match in found)

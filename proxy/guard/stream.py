@@ -1,20 +1,30 @@
 """Scanning a stream: what is passed on has been searched, and little of it is held.
 
 A plain stream is passed on up to the last byte that cannot belong to a number; what follows waits for the next piece. A
-compressed one is inflated beside what is passed on, and its last piece waits.
+compressed one is inflated beside what is passed on: a piece of it waits as long as some of what came out of it does.
 """
 
 from __future__ import annotations
 
+import re
+import string
 import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
 
+from proxy.guard.numbers import MIN_DIGITS
 from proxy.guard.search import search
 
 # More than the longest way of writing a card number takes: 19 digits and their separators, all escaped.
 WINDOW = 1024
 _MAX_INFLATED = 256 * 1024
-# Bytes of which numbers are written: digits, separators, escapes, and what is not ASCII.
-_OF_NUMBERS = b"0123456789ABCDEFabcdefuUxX ._/\\%&#;-\0" + bytes(range(0x80, 0x100))
+_MAX_HELD = 1024 * 1024  # compressed bytes, out of which less than WINDOW comes
+_HEADER = 2
+
+
+# Bytes that may belong to a number: digits, separators, letters of hashes and escapes (&nbsp;), and what is not ASCII.
+_OF_NUMBERS = string.ascii_letters.encode() + b"0123456789 ._/+\\%&#;-\0" + bytes(range(0x80, 0x100))
+_digit_or_escape = re.compile(rb"[0-9\\%&\x80-\xff]").search
 
 
 class NotInflatable(Exception):
@@ -28,10 +38,15 @@ class StreamSearch:
         self._before = b""
         self._held = b""
 
+    @property
+    def holds(self) -> int:
+        """How many bytes wait."""
+        return len(self._held)
+
     def feed(self, piece: bytes) -> tuple[bytes, bool]:
         """Take the next piece. Return what can be passed on, and whether a card number was found in what came."""
         data = self._held + piece
-        passed = data[: max(len(data.rstrip(_OF_NUMBERS)), len(data) - WINDOW)]
+        passed = data[: max(0, len(data) - WINDOW) + _undecided(data[-WINDOW:])]
         found = self._search(data, goes_on=True)
         self._before = (self._before + passed)[-WINDOW:]
         self._held = data[len(passed) :]
@@ -42,38 +57,72 @@ class StreamSearch:
         return self._held, self._search(self._held, goes_on=False)
 
     def _search(self, data: bytes, *, goes_on: bool) -> bool:
-        window = self._before + data
-        spans = search(window, begun=len(self._before) == WINDOW, goes_on=goes_on)
-        return any(end > len(self._before) for _, end in spans)
+        before = len(self._before)
+        spans = search(self._before + data, since=before, begun=before == WINDOW, goes_on=goes_on)
+        return next(spans, None) is not None
+
+
+def _undecided(end: bytes) -> int:
+    """Return from where on a text can belong to a number that goes on."""
+    first = _digit_or_escape(end, len(end.rstrip(_OF_NUMBERS)))
+    return first.start() if first else len(end)
 
 
 class InflatingSearch:
-    """The same for a stream that is compressed with gzip or deflate."""
+    """The same for a compressed stream. `window_bits` tells from its first two bytes what zlib needs to know."""
 
-    def __init__(self, window_bits: int) -> None:
+    def __init__(self, window_bits: Callable[[bytes], int]) -> None:
         self._plain = StreamSearch()
         self._window_bits = window_bits
-        self._inflater = zlib.decompressobj(window_bits)
-        self._held = b""
+        self._first = b""
+        self._inflater = zlib.decompressobj()
+        self._inflated = 0
+        self._held: deque[tuple[bytes, int]] = deque()
+        self._size = 0
 
     def feed(self, piece: bytes) -> tuple[bytes, bool]:
         """As above; raises NotInflatable for what cannot be inflated."""
-        passed, self._held = self._held, piece
         found = False
-        while piece:
-            if self._inflater.eof:
-                self._inflater = zlib.decompressobj(self._window_bits)
-            found = self._plain.feed(self._inflate(piece))[1] or found
-            piece = self._inflater.unconsumed_tail or self._inflater.unused_data
+        for plain in self._inflate(piece):
+            self._inflated += len(plain)
+            found = self._plain.feed(plain)[1] or found
+        self._held.append((piece, self._inflated))
+        self._size += len(piece)
+        passed = b"".join(self._decided())
+        self._size -= len(passed)
+        if self._size > _MAX_HELD:
+            raise NotInflatable
         return passed, found
 
     def end(self) -> tuple[bytes, bool]:
         """As above; raises NotInflatable if the stream was cut off."""
-        if not self._inflater.eof and self._held:
+        if self._first and not self._inflater.eof:
             raise NotInflatable
-        return self._held, self._plain.end()[1]
+        return b"".join(piece for piece, _ in self._held), self._plain.end()[1]
 
-    def _inflate(self, piece: bytes) -> bytes:
+    def _decided(self) -> Iterator[bytes]:
+        """Take the pieces that can be passed on. Less than a card number's digits may wait in what is."""
+        waiting = self._plain.holds if self._plain.holds >= MIN_DIGITS else 0
+        while self._held and self._held[0][1] <= self._inflated - waiting:
+            yield self._held.popleft()[0]
+
+    def _inflate(self, piece: bytes) -> Iterator[bytes]:
+        if len(self._first) < _HEADER:
+            self._first += piece
+            if len(self._first) < _HEADER:
+                return
+            piece = self._first
+            self._inflater = zlib.decompressobj(self._window_bits(piece))
+        more = bool(piece)
+        while more:
+            if self._inflater.eof:
+                self._inflater = zlib.decompressobj(self._window_bits(self._first))
+            plain = self._decompress(piece)
+            yield plain
+            piece = self._inflater.unconsumed_tail or self._inflater.unused_data
+            more = bool(piece) or (len(plain) == _MAX_INFLATED and not self._inflater.eof)
+
+    def _decompress(self, piece: bytes) -> bytes:
         try:
             return self._inflater.decompress(piece, _MAX_INFLATED)
         except zlib.error:
