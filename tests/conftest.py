@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from tests.harness import configuration
+from tests.harness.guarded import routes as guarded_routes
 from tests.harness.process import PanlessProcess, serving
 from tests.harness.upstream import RecordingUpstream, recording
 
@@ -67,6 +68,23 @@ body_bytes = 65536
 answer_bytes = 65536
 body_seconds = 1
 """
+
+
+@pytest.fixture(scope="session")
+async def shared_guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder: Path = tmp_path_factory.mktemp("guarded")
+    async with recording() as app, recording() as gateway:
+        config = configuration.write(folder, app.url, gateway.url, extra=guarded_routes(app.url, gateway.url))
+        async with serving(config) as panless, aiohttp.ClientSession(auto_decompress=False) as client:
+            yield World(panless, app, gateway, client, await panless.add_app("shop"), "")
+
+
+@pytest.fixture
+def guarded(shared_guarded: World) -> World:
+    """The world of `tests.harness.guarded`, with nothing recorded yet."""
+    shared_guarded.app.reset()
+    shared_guarded.gateway.reset()
+    return shared_guarded
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -43,12 +43,13 @@ class Received:
 
 @dataclass
 class Answer:
-    """What to answer; `raw` is sent as it is instead, and the connection closed."""
+    """What to answer. Instead, `raw` is sent as it is, or `stream` writes what it likes, and the connection closed."""
 
     status: int = 200
     body: bytes = b'{"ok": true}'
     headers: list[tuple[str, str]] = field(default_factory=lambda: [("Content-Type", "application/json")])
     raw: bytes | None = None
+    stream: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None
     delay: float = 0
 
     def bytes(self) -> bytes:
@@ -91,6 +92,9 @@ class RecordingUpstream:
                 self.received.append(received)
                 answer = self.answer if isinstance(self.answer, Answer) else self.answer(received)
                 await asyncio.sleep(answer.delay)
+                if answer.stream is not None:
+                    await answer.stream(writer)
+                    break
                 writer.write(answer.bytes())
                 await writer.drain()
                 if answer.raw is not None:
