@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.harness.cards import cards
-from vault import service
+from vault import sealing
 from vault.card_tokens import CardShape
 from vault.errors import CardTokenGiven, CardTokensExhausted, CvcGone, NotAToken, PanlessError
 from vault.exposure import expose
@@ -45,15 +45,15 @@ def colliding(monkeypatch):
     """Make all cards' first candidates the same ones; `own` more are each card's own."""
 
     def make(same: int, own: int = 0) -> None:
-        real = service.derived
+        real = sealing.derived
 
         def derived(key, label, seed, number):
             if number[0] < same:
                 return bytes([number[0]]) * 32
             return real(key, label, seed, number)
 
-        monkeypatch.setattr(service, "CANDIDATES", same + own)
-        monkeypatch.setattr(service, "derived", derived)
+        monkeypatch.setattr(sealing, "CANDIDATES", same + own)
+        monkeypatch.setattr(sealing, "derived", derived)
 
     return make
 

@@ -1,0 +1,55 @@
+"""What is recorded of a call to the vault, as audit events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from vault.audit.event import Event, Outcome
+from vault.errors import PanlessError, TokenRejected
+from vault.policy import Permit
+from vault.requests import Context
+from vault.tokens import Token
+
+
+def event(
+    context: Context,
+    action: str,
+    outcome: Outcome,
+    *,
+    code: str | None = None,
+    app: str | None = None,
+    tenant: str | None = None,
+    tokens: Sequence[Token] = (),
+) -> Event:
+    """Return the event of something that happens now."""
+    return Event(
+        at=datetime.now(UTC),
+        action=action,
+        outcome=outcome,
+        code=code,
+        tenant=tenant,
+        app=app,
+        route=context.route,
+        destination=context.destination,
+        origin=context.origin,
+        request_id=context.request_id,
+        tokens=tuple(map(str, tokens)),
+    )
+
+
+def reveal_event(context: Context, permit: Permit, tokens: Sequence[Token], error: PanlessError | None = None) -> Event:
+    """Return the event of a reveal: where it goes is what the permit says."""
+    outcome = Outcome.PERMITTED
+    if error is not None:
+        outcome = Outcome.DENIED if isinstance(error, TokenRejected) else Outcome.FAILED
+    return event(
+        replace(context, route=permit.route, destination=permit.destination),
+        permit.action,
+        outcome,
+        code=error.code if error else None,
+        app=permit.principal.app,
+        tenant=permit.principal.tenant,
+        tokens=tokens,
+    )

@@ -1,0 +1,95 @@
+"""From new values to what is written of them: checked, sealed, fingerprinted, each with a token of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from vault.card_tokens import CardShape, card_token
+from vault.crypto.data_key import DataKey
+from vault.crypto.envelope import Binding, seal
+from vault.crypto.fingerprint import derived, fingerprint
+from vault.keys.keyring import Keyring
+from vault.kinds import PAN, Description, Storage, code_length
+from vault.requests import NewValue
+from vault.sensitive import Sensitive
+from vault.settings import VaultSettings
+from vault.store.records import Candidate, Known, NewLease, NewRecord
+from vault.tokens import Token, mint
+
+CANDIDATES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Values ready to be written. `minted`: a token for each; `vaulted`: which of them have records, in that order."""
+
+    minted: Sequence[Token]
+    vaulted: Sequence[int]
+    records: Sequence[NewRecord]
+    leases: Sequence[NewLease]
+
+    def tokens(self, final: Sequence[Known]) -> list[Token]:
+        """Return the token of each value; `final` is what the writer gives for the records."""
+        stored = dict(zip(self.vaulted, final, strict=True))
+        return [Token(token.prefix, *stored[i]) if i in stored else token for i, token in enumerate(self.minted)]
+
+
+class Sealing:
+    """Seals for one vault."""
+
+    def __init__(self, keyring: Keyring, settings: VaultSettings) -> None:
+        self._keyring = keyring
+        self._settings = settings
+
+    async def sealed(self, values: Sequence[NewValue], tenant: str) -> Sealed:
+        """Seal values of one request; raises the ValueRejected of the first that its kind does not take."""
+        normal = [each.kind.normalise(each.value, each.at) for each in values]
+        tokens = [_minted(each, value) for each, value in zip(values, normal, strict=True)]
+        vaulted = [i for i, each in enumerate(values) if each.kind.storage is Storage.VAULT]
+        records = [await self._record(values[i], normal[i], tokens[i], tenant) for i in vaulted]
+        leases = [
+            await self._lease(each, normal[i], tokens[i], tenant, vaulted)
+            for i, each in enumerate(values)
+            if each.kind.storage is Storage.LEASE
+        ]
+        return Sealed(tokens, vaulted, records, leases)
+
+    async def _record(self, new: NewValue, value: Sensitive, token: Token, tenant: str) -> NewRecord:
+        key = await self._keyring.sealing_key(tenant)
+        sealed = seal(key, value, Binding(tenant, token, new.kind.name))
+        about = new.kind.describe(value)
+        mark, candidates = None, []
+        reused = self._settings.reuse_tokens and new.kind.reusable
+        if reused or new.shape is not None:
+            marking = await self._keyring.fingerprint_key(tenant)
+            mark = fingerprint(marking, new.kind.name, value) if reused else None
+            if new.shape is not None:
+                candidates = _candidates(marking, new.shape, about, mark or token.id.bytes)
+        return NewRecord(mark, token.id, tenant, new.kind.name, key.id, sealed, about.brand, about.last4, candidates)
+
+    async def _lease(
+        self, new: NewValue, value: Sensitive, token: Token, tenant: str, vaulted: Sequence[int]
+    ) -> NewLease:
+        key = await self._keyring.sealing_key(tenant)
+        sealed = seal(key, value, Binding(tenant, token, new.kind.name))
+        card = vaulted.index(new.of) if new.of is not None else None
+        ends = datetime.now(UTC) + self._settings.cvc_lifetime
+        return NewLease(token.id, card, tenant, key.id, sealed, ends)
+
+
+def _minted(new: NewValue, value: Sensitive) -> Token:
+    token = mint(new.kind.token_prefix)
+    if new.shape is None or new.kind.storage is not Storage.LEASE:
+        return token
+    # Any digits do: the code is found through its card's token.
+    return replace(token, digits="0" * code_length(value))
+
+
+def _candidates(key: DataKey, shape: CardShape, about: Description, seed: bytes) -> list[Candidate]:
+    """Return the card-shaped forms for one card, always the same ones for the same seed."""
+    label = f"card-token {shape.max_length} {shape.keep_bin} {shape.keep_last4} {shape.luhn}"
+    entropy = (derived(key, label, seed, bytes([number])) for number in range(CANDIDATES))
+    forms = [card_token(shape, about, each) for each in entropy]
+    return [Candidate(fingerprint(key, PAN.name, Sensitive(digits)), digits) for digits in forms]
