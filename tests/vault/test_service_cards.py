@@ -149,7 +149,7 @@ async def test_the_same_new_card_in_two_processes_at_once_gives_one_token(open_v
 async def test_a_token_that_equals_a_card_of_the_vault_is_not_given_out(colliding, vault, permit, context):
     colliding(2)
     about = PAN.describe(Sensitive(VISA))
-    taken = service.card_token(PASSING, about, b"\0" * 32)
+    taken = sealing.card_token(PASSING, about, b"\0" * 32)
     assert luhn_valid(taken)
     await vault.tokenize([pan(taken, None)], "default", context)
     digits = await digits_for(vault, context, VISA, PASSING)
@@ -161,7 +161,7 @@ async def test_a_token_that_equals_a_card_of_the_vault_is_not_given_out(collidin
 
 async def test_in_one_call_a_card_and_a_token_that_equals_it_do_not_meet(colliding, vault, permit, context):
     colliding(2)
-    taken = service.card_token(PASSING, PAN.describe(Sensitive(VISA)), b"\0" * 32)
+    taken = sealing.card_token(PASSING, PAN.describe(Sensitive(VISA)), b"\0" * 32)
     card, token = await vault.tokenize([pan(taken, None), pan(VISA, PASSING)], "default", context)
     assert token.shown != taken
     assert await shown(vault, permit, context, token.shown) == [VISA]
