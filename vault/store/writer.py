@@ -89,7 +89,8 @@ class Writer:
 
     async def _run_alone(self, write: Write) -> list[Known] | BaseException:
         try:
-            for _ in range(REPEATS):
+            # Each time another process may have taken one of the candidates.
+            for _ in range(REPEATS + sum(len(record.candidates) for record in write.records)):
                 try:
                     return (await self._commit([write]))[0]
                 except Conflict as conflict:
