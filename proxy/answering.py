@@ -21,8 +21,8 @@ from proxy.rewrite.fields import Fields
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
 from proxy.rewrite.reference import new_values
-from proxy.rewrite.scrub import Scrubber, Secret
 from proxy.routes import OutboundRoute
+from proxy.scrub.scrubber import Scrubber, Secret
 from proxy.upstream.answer import read_whole, scrubbed
 from proxy.upstream.client import read_answer
 from vault.service import Vault

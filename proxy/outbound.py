@@ -19,12 +19,12 @@ from proxy.edge.intake import Incoming, take
 from proxy.edge.metrics import Metrics
 from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
 from proxy.errors import KeyMisplaced, RequestError, ValueGuessed
-from proxy.rewrite.guesses import holds_guess, without, worth_searching
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
 from proxy.rewrite.reference import filled, key_in, references, swapped
-from proxy.rewrite.scrub import Secret
 from proxy.routes import OutboundRoute, RouteTable
+from proxy.scrub.guesses import holds_guess, without, worth_searching
+from proxy.scrub.scrubber import Secret
 from proxy.upstream.answer import ask_for_readable, ask_for_whole
 from proxy.upstream.client import UpstreamClient
 from vault.errors import Denied, NotAToken, StoreError

@@ -12,8 +12,8 @@ from proxy.edge.headers import end_to_end
 from proxy.errors import AnswerTooLarge, AnswerUnreadable
 from proxy.rewrite.media import parse
 from proxy.rewrite.message import Message
-from proxy.rewrite.scrub import Scrubber
 from proxy.routes import Route
+from proxy.scrub.scrubber import Scrubber
 from proxy.upstream.client import read_answer
 
 # Charsets in which a digit is not its ASCII byte.

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "build" / "fuzz"
 FINDINGS = CORPUS / "findings"
 NAMES = ("json", "form", "xml", "multipart", "content_type", "selector", "key", "scrubber", "guard", "connect")
-_INSTRUMENTED = ["proxy.rewrite", "proxy.guard", "proxy.edge.connect", "vault"]
+_INSTRUMENTED = ["proxy.rewrite", "proxy.scrub", "proxy.guard", "proxy.edge.connect", "vault"]
 
 
 class Outcome(NamedTuple):

@@ -15,9 +15,9 @@ from proxy.rewrite import form, form_keys, json, media, multipart, xml
 from proxy.rewrite.errors import BodyRejected, SelectorInvalid, ValueNotText
 from proxy.rewrite.media import BodyType
 from proxy.rewrite.places import Place
-from proxy.rewrite.scrub import Scrubber, Secret
 from proxy.rewrite.selectors import Automaton, Selector, State
 from proxy.rewrite.xml_prolog import declared_encoding
+from proxy.scrub.scrubber import Scrubber, Secret
 from vault.sensitive import Sensitive
 
 SEEDS = Path(__file__).parent / "seeds"

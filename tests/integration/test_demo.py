@@ -22,8 +22,8 @@ async def test_demo_fails_when_a_promise_is_broken(tmp_path, monkeypatch):
 
     from proxy.cli.story import Story
     from proxy.edge.leaks import LeakGuard
-    from proxy.rewrite.scrub import Scrubber
     from proxy.sandbox.parts import running
+    from proxy.scrub.scrubber import Scrubber
 
     async def let_pass(self, plan, mode, exchange, known=()):
         return plan

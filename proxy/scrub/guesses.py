@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from proxy.rewrite.scrub import Scrubber, Secret
 from proxy.rewrite.written import decoded
+from proxy.scrub.scrubber import Scrubber, Secret
 from vault.exposure import expose
 
 _CODE_DIGITS = 4

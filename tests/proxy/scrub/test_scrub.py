@@ -10,8 +10,8 @@ import urllib.parse
 
 import pytest
 
-from proxy.rewrite.scrub import Scrubber, Secret
 from proxy.rewrite.written import SEPARATORS, WIDE_DIGITS
+from proxy.scrub.scrubber import Scrubber, Secret
 from tests.harness.cards import cards
 from vault import kinds
 from vault.sensitive import Sensitive

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from proxy.rewrite import codes
 from proxy.rewrite.json import without_escaped_quotes
-from proxy.rewrite.needles import hexadecimal, in_base64, occurrences
 from proxy.rewrite.spans import Span, as_numbers, in_strings, merged, replaced
 from proxy.rewrite.written import SEPARATORS, View, decoded, leaving_out
+from proxy.scrub import codes
+from proxy.scrub.needles import hexadecimal, in_base64, occurrences
 from vault.exposure import expose
 from vault.sensitive import Sensitive
 

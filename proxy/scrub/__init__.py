@@ -1,0 +1,1 @@
+"""Taking revealed values out of answers, and refusing guesses at them in requests. Pure."""
