@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import requests
 
+from proxy.edge import connection
 from tests.harness.configuration import GATEWAY_SECRET
 from tests.harness.forward import HOST, Client, ForwardWorld, forwarding, proxy_authorization
 from tests.harness.process import panless
@@ -252,6 +253,7 @@ async def test_bytes_before_our_answer_are_refused(world, client):
     client.writer.write(b"\x16\x03\x01")
     answer = await client.answer()
     if answer.status == 200:  # it was faster than the second piece; then it is a handshake that fails
+        client.writer.write_eof()
         assert await client.rest() == b""
     else:
         assert answer.headers["panless-error"] == "connect_malformed"
@@ -263,7 +265,14 @@ async def test_a_long_head_is_refused(world, client):
     assert await client.rest() == b""
 
 
-async def test_a_head_that_does_not_come_is_refused_and_so_is_a_handshake(world, client):
+@pytest.fixture
+def hurried(monkeypatch):
+    """The one that runs in this process waits less long."""
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 1)
+    monkeypatch.setattr(connection, "HANDSHAKE_SECONDS", 1)
+
+
+async def test_a_head_that_does_not_come_is_refused_and_so_is_a_handshake(hurried, world, client):
     client.writer.write(f"CONNECT {HOST}:443 HT".encode())
     silent, shaking = await Client.connect(world), await Client.connect(world)
     assert (await shaking.tunnel()).status == 200
