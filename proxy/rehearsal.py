@@ -24,6 +24,13 @@ from proxy.rewrite.reference import is_swapped, masked
 from proxy.routes import InboundRoute, OutboundRoute, Route, RouteTable
 
 
+class UnknownRoute(Exception):
+    """No route has the name that was asked for."""
+
+    def __init__(self, name: str, names: Sequence[str]) -> None:
+        super().__init__(f"there is no route {name}; there are: {', '.join(names)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Captured:
     """A request as it was captured: one header may stand several times."""
@@ -50,7 +57,8 @@ class Swap:
 class Rehearsal:
     """`action` is `tokenize`, `reveal` or `pass`; `passing` are fields whose values need no tokens, and are none.
 
-    `leaks` are the parts and offsets of what the guard would find.
+    `leaks` are the parts and offsets of what looks like a card number and stands in no field: on an inbound route the
+    guard finds it, on an outbound one it would go to the gateway as it is.
     """
 
     way: str
@@ -83,7 +91,7 @@ def rehearse(config: Config, request: Captured, route_name: str | None = None) -
     plan = find(Message(body, media, upstream, query, tuple(headers.items())), route.fields)
     route.check_required(match.field.at for match in plan.matches)
     inbound = isinstance(route, InboundRoute)
-    found = _leaks(plan) if inbound else ()
+    found = _leaks(plan)
     swaps = [
         _swap(plan, match)
         for match in plan.matches
@@ -96,7 +104,7 @@ def rehearse(config: Config, request: Captured, route_name: str | None = None) -
         action=("tokenize" if inbound else "reveal") if swaps else "pass",
         credential=_credential(route, plan, headers) if isinstance(route, OutboundRoute) else None,
         swaps=tuple(swaps),
-        passing=tuple(str(match.field.at) for match in plan.matches if not inbound and not is_swapped(match)),
+        passing=tuple(str(match.field.at) for match in plan.matches if not inbound and _passes(match)),
         guard=route.guard,
         leaks=found,
     )
@@ -125,7 +133,7 @@ def _named(name: str, inbound: Sequence[InboundRoute], outbound: Sequence[Outbou
     for each in outbound:
         if each.name == name:
             return replace(each, path="/")
-    raise RouteNotFound
+    raise UnknownRoute(name, sorted(each.name for each in (*inbound, *outbound)))
 
 
 def _is_host(route: OutboundConfig, host: str) -> bool:
@@ -145,6 +153,10 @@ def _swap(plan: Plan, match: Match) -> Swap:
     of = None if match.of is None else str(plan.matches[match.of].field.at)
     at = str(match.field.at)
     return Swap(at, match.field.kind, part_of(plan, match), match.start, masked(match), of)
+
+
+def _passes(match: Match) -> bool:
+    return match.field.kind != CREDENTIAL and not is_swapped(match)
 
 
 def _credential(route: OutboundRoute, plan: Plan, headers: CIMultiDict[str]) -> str | None:

@@ -38,6 +38,13 @@ def test_every_error_code_is_documented_with_its_status():
             assert int(status) == status_of(codes[code].__new__(codes[code])), code
 
 
+def test_the_documented_errors_say_what_the_program_says():
+    text = (ROOT / "docs" / "errors.md").read_text()
+    for code, cls in _codes().items():
+        said = (cls.message.replace("|", "\\|"), cls.remedy.replace("|", "\\|"))
+        assert f"`{code}` | {said[0]} | {said[1]} |" in text, code
+
+
 def test_every_error_says_what_is_wrong_and_what_to_do():
     for cls in _codes().values():
         assert cls.message.endswith((".", "{problem}"))

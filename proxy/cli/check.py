@@ -37,8 +37,9 @@ def check(
 
     With --request, show what would be done with a captured request instead: which route takes it, which values would be
     swapped where, and what the leak guard would find. No value is shown but the last four digits of a card, and neither
-    secrets nor a database are needed. The file holds the request as it was sent: request line, headers, an empty line,
-    and the body. With --expect it is a test, for your own CI:
+    secrets nor a database are needed; the exit code is 1 if a card number stands in no field. The file holds the
+    request as it was sent: request line, headers, an empty line, and the body. With --expect it is a test, for your
+    own CI:
 
     \b
       panless check -c panless.toml --request sale.http --json > sale.json
@@ -56,7 +57,7 @@ def check(
     else:
         rehearse.show(result)
     if expected_file is None:
-        raise click.exceptions.Exit(FAILED if isinstance(result, dict) else 0)
+        raise click.exceptions.Exit(FAILED if isinstance(result, dict) or result.leaks else 0)
     if wrong := rehearse.differences(result, expected_file):
         click.echo(f"not as {expected_file} expects:", err=True)
         for difference in wrong:
@@ -94,6 +95,10 @@ def _check(config: Config, config_file: Path) -> None:
 
 
 def _warnings(config: Config) -> Iterator[str]:
+    for given in (*config.inbound, *config.outbound):
+        for field in given.fields:
+            if field.kind == "cvc" and field.of is None and any(each.kind == "pan" for each in given.fields):
+                yield f"route {given.name}: {field.at} names no card (`of`): the code of another card would be accepted"
     if not any(listener for _, listener in config.listen) and not any(route.bind for route in config.outbound):
         yield "no listener is configured: `serve` will refuse to start"
     for route in config.outbound:

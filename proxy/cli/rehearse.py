@@ -14,7 +14,7 @@ from rich.table import Table
 
 from proxy.config import Config
 from proxy.errors import RouteNotFound
-from proxy.rehearsal import Captured, Rehearsal, rehearse
+from proxy.rehearsal import Captured, Rehearsal, UnknownRoute, rehearse
 from vault.errors import PanlessError
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (\S+)(?: HTTP/1\.[01])?")
@@ -24,6 +24,8 @@ def rehearsed(config: Config, file: Path, route: str | None) -> dict[str, Any] |
     """Return the rehearsal of a captured request, or the error that it would be refused with."""
     try:
         return rehearse(config, read(file), route)
+    except UnknownRoute as error:
+        raise click.UsageError(str(error)) from None
     except RouteNotFound as error:
         return {
             "error": error.code,
@@ -68,11 +70,27 @@ def show(result: dict[str, Any] | Rehearsal) -> None:
     for at in result.passing:
         console.print(f"{at} passes as it is, unless a token stands there")
     if result.way == "outbound":
-        console.print(f"gateway's credential: {result.credential or 'none in this request'}")
+        console.print(f"gateway's credential: {_credential(result)}")
     for leak in result.leaks:
-        console.print(f"leak guard ({result.guard}): what looks like a card number stands in the {leak}")
+        console.print(
+            f"NOT COVERED: what looks like a card number stands in the {leak}, in no field; {_what_of(result)}"
+        )
     if result.way == "inbound" and not result.leaks:
         console.print(f"leak guard ({result.guard}): nothing found")
+
+
+def _credential(result: Rehearsal) -> str:
+    if result.credential is None:
+        return "none in this request"
+    return f"{result.credential}; the gateway's secret takes the place of a Panless key there, another key stays"
+
+
+def _what_of(result: Rehearsal) -> str:
+    if result.way == "outbound":
+        return "it would go to the gateway as it is, and so would a token"
+    return {"refuse": "the request would be refused", "tokenize": "it would be tokenized"}.get(
+        result.guard, "it would be reported, and pass"
+    )
 
 
 def differences(result: dict[str, Any] | Rehearsal, expected: Path) -> list[str]:

@@ -53,6 +53,9 @@ class RouteConfig(Model):
 
     @model_validator(mode="after")
     def _check(self) -> RouteConfig:
+        places = [field.at for field in self.fields]
+        if twice := {at for at in places if places.count(at) > 1}:
+            raise ValueError(f"fields: {min(twice)} stands twice")
         cards = {field.at for field in self.fields if field.kind == "pan"}
         for field in self.fields:
             if field.of is not None and (field.kind != "cvc" or field.of not in cards):

@@ -7,14 +7,16 @@ import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.rewrite.selectors import Selector
 from proxy.secrets import check_reference
 from vault.kinds import KINDS
 
-SecretReference = Annotated[str, AfterValidator(check_reference)]
+SecretReference = Annotated[
+    str, AfterValidator(check_reference), WithJsonSchema({"type": "string", "pattern": "^(env|file):.+"})
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
@@ -75,8 +77,10 @@ def _check_database_url(text: str) -> str:
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 RoutePath = Annotated[str, AfterValidator(_check_path)]
 Upstream = Annotated[str, AfterValidator(_check_upstream)]
-KindName = Annotated[str, AfterValidator(_check_kind)]
-SelectorText = Annotated[str, AfterValidator(_check_selector)]
+KindName = Annotated[str, AfterValidator(_check_kind), WithJsonSchema({"type": "string", "enum": sorted(KINDS)})]
+SelectorText = Annotated[
+    str, AfterValidator(_check_selector), WithJsonSchema({"type": "string", "pattern": r"^(\$|query:|header:)"})
+]
 
 
 def _check_slot(text: str) -> str:

@@ -54,7 +54,12 @@ def problem(error: errors.PanlessError, request_id: str) -> web.Response:
         "detail": error.advice,
         "request_id": request_id,
     }
-    headers = {ERROR_HEADER: error.code, REQUEST_ID_HEADER: request_id, "Cache-Control": "no-store"}
+    headers = {
+        ERROR_HEADER: error.code,
+        REQUEST_ID_HEADER: request_id,
+        "Cache-Control": "no-store",
+        "Server": "panless",
+    }
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status == 503:

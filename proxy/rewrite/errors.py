@@ -115,9 +115,9 @@ class SelectorInvalid(PanlessError, ValueError):
     code = "selector_invalid"
     message = "The selector {selector} cannot be used: {reason}."
     remedy = (
-        "Use RFC 9535 JSONPath with at least one segment, made of names ($.card.number, $['card number']), "
-        "indexes from 0 ($.cards[0]), wildcards ($.cards[*]), descendants ($..number) and lists of these "
-        "($['cvc','cvv'])."
+        "Outside the body use query:NAME or header:NAME; else RFC 9535 JSONPath, beginning with $, with at least one "
+        "segment, made of names ($.card.number, $['card number']), indexes from 0 ($.cards[0]), wildcards "
+        "($.cards[*]), descendants ($..number) and lists of these ($['cvc','cvv'])."
     )
 
     def __str__(self) -> str:
