@@ -153,11 +153,12 @@ def _takes(route: Route, method: str) -> bool:
 
 def _longest(routes: Routes[AnyRoute], path: str) -> tuple[AnyRoute, ...]:
     """Return the routes of the path, or of the longest prefix of it that ends with a slash."""
-    while path not in routes:
-        if not path:
-            return ()
-        path = path[: path[:-1].rfind("/") + 1]
-    return routes[path]
+    if path in routes:
+        return routes[path]
+    end = max(map(len, routes), default=0)  # no longer prefix can be one: the work does not grow with the path
+    while (end := path.rfind("/", 0, end) + 1) and path[:end] not in routes:
+        end -= 1
+    return routes[path[:end]] if end else ()
 
 
 def _canonical_key(path: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from enum import Enum
 from functools import partial
 
@@ -67,14 +68,16 @@ class LeakGuard:
         told = False
         search: StreamSearch | InflatingSearch = InflatingSearch(partial(window_bits, name)) if name else StreamSearch()
         async for piece in pieces:
-            passed, found = self._looked(search, piece, exchange)
-            told = told or await self._found(mode, exchange, found=found)
+            for passed, found in self._looked(search, piece, exchange):
+                told = told or await self._found(mode, exchange, found=found)
+                if passed:
+                    yield passed
+                else:
+                    await asyncio.sleep(0)  # others' turn: a small piece may inflate to a thousand times as much
+        for passed, found in self._looked(search, None, exchange):
+            told or await self._found(mode, exchange, found=found)
             if passed:
                 yield passed
-        passed, found = self._looked(search, None, exchange)
-        told or await self._found(mode, exchange, found=found)
-        if passed:
-            yield passed
 
     def can_search(self, name: str, mode: Mode, exchange: Exchange) -> bool:
         """Tell whether a body in a content coding can be searched; reporting lets pass what cannot be."""
@@ -84,9 +87,12 @@ class LeakGuard:
 
     def _looked(
         self, search: StreamSearch | InflatingSearch, piece: bytes | None, exchange: Exchange
-    ) -> tuple[bytes, bool]:
+    ) -> Iterator[tuple[bytes, bool]]:
         try:
-            return search.end() if piece is None else search.feed(piece)
+            if piece is None:
+                yield search.end()
+            else:
+                yield from search.steps(piece)
         except NotInflatable:
             raise self._unsearchable(route=exchange.route) from None
 

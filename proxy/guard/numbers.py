@@ -19,11 +19,17 @@ from vault.kinds import is_card_number
 
 MAX_CANDIDATES = 250_000
 """Numbers of one text that are looked at one by one: about half a second's work."""
+_CARD = 19
+"""Candidates that one with a card number's digits counts as: what is around it has to be looked at."""
+_EXPONENTIAL = 19
+"""The same for a number with an exponent."""
 MIN_DIGITS, MAX_DIGITS = 12, 19  # ISO/IEC 7812, as the vault takes them
 
 _DIGITS, _GAPS = b"0" * MIN_DIGITS, b" ._/+-"
 _TO_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
-_RUN = re.compile(rb"[0-9](?:[ ._/+-]{0,3}[0-9]){11,}")
+# A pattern that counted digits and gaps would remember each of them: a gigabyte for some bodies.
+_STRETCH = re.compile(rb"[0-9][0-9 ._/+-]{10,}[0-9]")
+_MAX_GAP = 3
 _group = re.compile(rb"[0-9]+").finditer
 # How cards are grouped, as sizes of groups; the lookahead finds those that overlap, too.
 _GROUPINGS = tuple(
@@ -32,6 +38,7 @@ _GROUPINGS = tuple(
 _grouped = [re.compile(b"(?=" + re.escape(sizes) + b")").finditer for sizes in _GROUPINGS]
 _EXPONENT = re.compile(rb"\.(?<=(?<![0-9.])[0-9].)([0-9]{11,18})0*[eE]\+?(1[1-8])(?![0-9])")
 _LONG_GROUP = 255
+_PIECE = 4096  # groups of digits that are looked at together
 # A text that can still change what a number before it is part of; a longer one cannot. It may end in half an escape.
 _undecided = re.compile(rb"[0-9A-Za-fmpux ._/+\\%&#;\x80-\xff-]{0,64}\Z").match
 
@@ -46,26 +53,50 @@ def card_numbers(text: bytes, *, since: int = 0, begun: bool = False, goes_on: b
     if _DIGITS not in text.translate(_TO_DIGITS, _GAPS):
         return
     candidates = 0
-    for run in _RUN.finditer(text):
-        groups = [match.span() for match in _group(text, *run.span())]
+    for groups, cut in _runs(text, begun=begun):
         if len(groups) in PARCEL_GROUPS and is_parcel([text[start:end] for start, end in groups]):
             continue
-        for first, last in _candidates(text, groups, cut=begun and run.start() == 0):
+        for first, last in _candidates(text, groups, cut=cut):
             candidates += 1
             if candidates > MAX_CANDIDATES:
                 raise TooManyNumbers(limit=MAX_CANDIDATES)
             span = groups[first][0], groups[last][1]
             if span[1] <= since or not _is_card(text, groups[first : last + 1]):
                 continue
+            candidates += _CARD
             if not (goes_on and _undecided(text, span[1])) and not part_of_another(text, span):
                 yield span
-    for span in _with_exponent(text):
+    for span in _with_exponent(text, candidates):
         if span[1] > since and not (goes_on and _undecided(text, span[1])):
             yield span
 
 
-def _with_exponent(text: bytes) -> Iterator[Span]:
+def _runs(text: bytes, *, begun: bool) -> Iterator[tuple[Sequence[Span], bool]]:
+    """Yield the groups of neighbouring digits, and whether there are more before or behind; long runs in pieces.
+
+    Pieces overlap by more groups than one card number can have.
+    """
+    for stretch in _STRETCH.finditer(text):
+        groups: list[Span] = []
+        cut = begun and stretch.start() == 0
+        for match in _group(text, *stretch.span()):
+            if groups and match.start() - groups[-1][1] > _MAX_GAP:
+                if groups[-1][1] - groups[0][0] >= MIN_DIGITS:
+                    yield groups, cut
+                groups, cut = [], False
+            elif len(groups) == _PIECE:
+                yield groups, True
+                groups, cut = groups[-MAX_DIGITS:], True
+            groups.append(match.span())
+        if groups[-1][1] - groups[0][0] >= MIN_DIGITS:
+            yield groups, cut
+
+
+def _with_exponent(text: bytes, candidates: int) -> Iterator[Span]:
     for match in _EXPONENT.finditer(text):
+        candidates += _EXPONENTIAL
+        if candidates > MAX_CANDIDATES:
+            raise TooManyNumbers(limit=MAX_CANDIDATES)
         start = match.start() - 1
         digits = (text[start : start + 1] + match[1]).ljust(int(match[2]) + 1, b"0").decode()
         if len(digits) == int(match[2]) + 1 and issued(digits) and is_card_number(digits):

@@ -52,6 +52,10 @@ class StreamSearch:
         self._held = data[len(passed) :]
         return passed, found
 
+    def steps(self, piece: bytes) -> Iterator[tuple[bytes, bool]]:
+        """The same in steps of limited work: this is one."""
+        yield self.feed(piece)
+
     def end(self) -> tuple[bytes, bool]:
         """The same at the end of the stream."""
         return self._held, self._search(self._held, goes_on=False)
@@ -82,17 +86,21 @@ class InflatingSearch:
 
     def feed(self, piece: bytes) -> tuple[bytes, bool]:
         """As above; raises NotInflatable for what cannot be inflated."""
-        found = False
+        steps = list(self.steps(piece))
+        return b"".join(passed for passed, _ in steps), any(found for _, found in steps)
+
+    def steps(self, piece: bytes) -> Iterator[tuple[bytes, bool]]:
+        """The same in steps of limited work: a small piece may inflate to a thousand times as much."""
         for plain in self._inflate(piece):
             self._inflated += len(plain)
-            found = self._plain.feed(plain)[1] or found
+            yield b"", self._plain.feed(plain)[1]
         self._held.append((piece, self._inflated))
         self._size += len(piece)
         passed = b"".join(self._decided())
         self._size -= len(passed)
         if self._size > _MAX_HELD:
             raise NotInflatable
-        return passed, found
+        yield passed, False
 
     def end(self) -> tuple[bytes, bool]:
         """As above; raises NotInflatable if the stream was cut off."""

@@ -85,7 +85,7 @@ class KeyTree:
 
     def reached(self, key: str) -> Iterator[State]:
         """The states that any reading of what may be no key at all leads to."""
-        self._count(key.count("["))
+        self._count(1 + key.count("["))
         for parts in (keys.parts(key), *keys.other_readings(key)):
             state = self._reach(parts)
             if state is not None:

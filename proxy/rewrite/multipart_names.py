@@ -19,6 +19,8 @@ _parameter = re.compile(
 ).match
 _quoted_pair = re.compile(r"\\(.)")
 _anywhere = re.compile(r"""name[ \t]*+=[ \t]*+[\\"]*+([^\\";]*+)""", re.IGNORECASE).finditer
+MAX_READINGS = 16
+"""Names in one disposition that only a search for `name=` finds: each is one more reading of the part's name."""
 _BY_BROWSERS = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 _by_browsers = re.compile("|".join(_BY_BROWSERS), re.IGNORECASE)
 
@@ -46,7 +48,9 @@ def name_of(disposition: str, offset: int) -> Name:
         raise BodyAmbiguous(offset=offset)
     text = _quoted_pair.sub(r"\1", raw)
     readings = {raw, raw.replace('\\"', '"'), raw.partition('\\"')[0]}
-    for other in _elsewhere(disposition, own, found):
+    for number, other in enumerate(_elsewhere(disposition, own, found)):
+        if number == MAX_READINGS:
+            raise BodyAmbiguous(offset=offset)
         readings |= {other, _quoted_pair.sub(r"\1", other)}
     return Name(text, frozenset(each for known in {text, *readings} for each in _decoded(known)) - {text})
 

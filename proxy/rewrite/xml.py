@@ -48,6 +48,8 @@ def scan(body: bytes, start: State) -> list[Place]:
 
     Raises BodyUnreadable, BodyTooComplex, DtdRefused, TooManyFields, TooManyValues, DuplicateKey, ValueNotText.
     """
+    if b"\0" in body:  # UTF-16: expat would read it, whatever it is told
+        raise BodyUnreadable(offset=body.index(b"\0"))
     refuse_dtd(body)  # before expat sees it: it could not be stopped in one
     walk = _Walk(body, start)
     try:

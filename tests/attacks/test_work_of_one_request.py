@@ -1,0 +1,70 @@
+"""What one request can cost: less than a second of the event loop, whatever it is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import zlib
+
+import pytest
+
+from proxy.guard.leaks import leaks
+from proxy.rewrite.errors import BodyRejected
+from proxy.rewrite.fields import Field, Fields
+from proxy.rewrite.media import BodyType, Media
+from proxy.rewrite.message import Message
+from proxy.rewrite.plan import find
+from proxy.rewrite.selectors import Selector
+
+FIELDS = Fields([Field(Selector.parse("$.card.number"), "pan")])
+SECONDS = 2.0  # generous: the machine may be busy; unlimited, each of these took 4 and more
+
+
+def seconds(body: bytes, media: Media) -> float:
+    begun = time.process_time()
+    with contextlib.suppress(BodyRejected):
+        leaks(find(Message(body, media), FIELDS))
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize(
+    "unit", [b"+4222222222222,", b"AB12 4222222222222 ", b"XY12 4242424242424242 1 2 3 4 5 ", b"4.24242424242424e15,"]
+)
+def test_numbers_that_are_nearly_cards(unit):
+    body = b'{"a": "' + unit * (2**20 // len(unit)) + b'"}'
+    assert seconds(body, Media(BodyType.JSON)) < SECONDS
+
+
+def test_parts_whose_names_can_be_read_in_many_ways():
+    names = "".join(f"name={number:x};" for number in range(800))
+    parts = [
+        f'--B\r\nContent-Disposition: form-data; name="a{number}"; filename="{names}"\r\n\r\nx\r\n'
+        for number in range(300)
+    ]
+    body = "".join([*parts, "--B--\r\n"]).encode()
+    assert seconds(body, Media(BodyType.MULTIPART, None, b"B")) < SECONDS
+
+
+async def test_a_small_stream_that_inflates_to_much_lets_others_have_their_turn(world):
+    """18 KB that inflate to 12 MB of escapes: two seconds of searching."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    body = packer.compress(b"%41%42" * (12 * 2**20 // 6)) + packer.flush()
+
+    async def longest_wait(done: asyncio.Event) -> float:
+        longest = 0.0
+        while not done.is_set():
+            begun = time.perf_counter()
+            async with world.client.get(world.admin + "/healthz") as answer:
+                assert answer.status == 200
+            longest = max(longest, time.perf_counter() - begun)
+            await asyncio.sleep(0.02)
+        return longest
+
+    done = asyncio.Event()
+    waiting = asyncio.create_task(longest_wait(done))
+    headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain"}
+    async with world.client.put(world.inbound + "/upload/a", data=body, headers=headers) as answer:
+        assert answer.status == 200
+    done.set()
+    assert await waiting < 1.0  # it was all of them
