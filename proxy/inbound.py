@@ -8,6 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.config import LimitsConfig
+from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
 from proxy.edge.identity import KEY_HEADER
@@ -19,7 +20,7 @@ from proxy.edge.relay import Answer, relay
 from proxy.edge.signatures import check_digests, with_digests
 from proxy.errors import BodyUnsearchable, CardNumberFound
 from proxy.rewrite.message import Message
-from proxy.rewrite.plan import Plan, find
+from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import new_values
 from proxy.routes import InboundRoute, RouteTable
 from proxy.upstream.client import UpstreamClient, read_answer
@@ -74,7 +75,7 @@ class Inbound:
     async def _tokenized(
         self, incoming: Incoming, route: InboundRoute, exchange: Exchange
     ) -> tuple[Message, AsyncIterator[bytes] | None]:
-        plan = find(incoming.message, route.fields)
+        plan = await find_in(incoming.message, route.fields)
         route.check_required(match.field.at for match in plan.matches)
         mode = Mode(route.guard)
         plan = await self._guard.judge(plan, mode, exchange)

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from proxy.answering import Answering
 from proxy.config import LimitsConfig
+from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
 from proxy.edge.identity import KEY_PREFIX, credential, find_key, put_secret
@@ -20,8 +21,9 @@ from proxy.edge.metrics import Metrics
 from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
 from proxy.errors import KeyMisplaced, RequestError, ValueGuessed
 from proxy.rewrite.message import Message
-from proxy.rewrite.plan import Plan, find
+from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import filled, key_in, references, swapped
+from proxy.rewrite.written import View, decoded
 from proxy.routes import OutboundRoute, RouteTable
 from proxy.scrub.guesses import holds_guess, without, worth_searching
 from proxy.scrub.scrubber import Secret
@@ -36,8 +38,7 @@ from vault.service import Vault
 _REPLACED = ("host", "expect", "content-length")
 # After these the gateway may still take the same request: the verification code has to be there for it.
 _NOT_DEFINITE = {408, 409, 425, 429}
-_key = re.compile(rf"{KEY_PREFIX}[0-9A-Za-z]{{16}}", re.ASCII).search
-_key_bytes = re.compile(rb"%b[0-9A-Za-z]{16}" % KEY_PREFIX.encode()).search
+_key = re.compile(rb"%b[0-9A-Za-z]{16}" % KEY_PREFIX.encode()).search
 
 log = structlog.get_logger()
 
@@ -84,7 +85,7 @@ class Outbound:
         permit = await self._permit(key, route, exchange) if key or not credential.inside else None
         target, signed = (route.upstream_path(path), query), route.signing is not None
         incoming = await take(request, route, target, headers, self._limits, signed=signed)
-        found = find(incoming.message, route.fields)
+        found = await find_in(incoming.message, route.fields)
         plan = swapped(found)
         permit = permit or await self._permit(key_in(found), route, exchange)
         await self._verify(request, route, incoming, plan, permit=permit, exchange=exchange)
@@ -165,7 +166,8 @@ class Outbound:
 
 
 def _holds_key(message: Message) -> bool:
-    return any(map(_key, (message.path, message.query))) or _key_bytes(message.body) is not None
+    target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
+    return any(_key(each) or _key(View(decoded(each)).text) for each in (target, message.body))
 
 
 def _searchable(message: Message) -> Message:

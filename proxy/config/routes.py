@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +26,8 @@ from proxy.config.values import (
     Upstream,
     is_loopback,
 )
+
+_TAKES_ALL = re.compile(r"\$(?:\.\.?\*|\.*\[\*\])+")
 
 
 class TimeoutConfig(Model):
@@ -56,6 +59,9 @@ class RouteConfig(Model):
         places = [field.at for field in self.fields]
         if twice := {at for at in places if places.count(at) > 1}:
             raise ValueError(f"fields: {min(twice)} stands twice")
+        for at in self.guard_except:
+            if at in places or _TAKES_ALL.fullmatch(at):
+                raise ValueError(f"guard_except: {at} excepts everything, or what a field protects; name single values")
         cards = {field.at for field in self.fields if field.kind == "pan"}
         for field in self.fields:
             if field.of is not None and (field.kind != "cvc" or field.of not in cards):

@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from proxy.edge.aside import aside
 from proxy.edge.encodings import READABLE, window_bits
 from proxy.edge.exchange import Exchange
 from proxy.edge.metrics import Metrics
@@ -50,7 +51,7 @@ class LeakGuard:
         `known` are card-shaped tokens that may stand there. Raises the refusal, after it was recorded, or
         TooManyNumbers.
         """
-        plan, found = leaks(plan, known)
+        plan, found = await aside(len(plan.message.body), leaks, plan, known)
         if not found:
             return plan
         await self._tell(mode, exchange, [part_of(plan, match) for match in found])

@@ -21,7 +21,8 @@ SEPARATORS = (
     " \t\n\r\v\f-.,/+_\u00a0\u00ad\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c"
     "\u200d\u200e\u200f\u2010\u2011\u2012\u2013\u2014\u2015\u2028\u2029\u202f\u205f\u2060\u2212\u3000\ufeff\uff0d"
 )
-WIDE_DIGITS = {chr(0xFF10 + number): str(number) for number in range(10)}
+# Full-width, Arabic-Indic, Persian and Devanagari: Python and others read them as numbers.
+WIDE_DIGITS = {chr(zero + number): str(number) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for number in range(10)}
 
 _PAD = b"\0"
 _OTHER = b"\x80"  # a character that is none of those

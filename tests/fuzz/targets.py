@@ -112,7 +112,7 @@ def guard(data: bytes) -> None:
     passed, found = whole.feed(data)
     rest, last = whole.end()
     assert passed + rest == data
-    for size in (1, 7, 64):
+    for size in (1, 7, 64) if len(data) < 256 else (64,):
         cut = StreamSearch()
         results = [cut.feed(data[at : at + size]) for at in range(0, len(data), size)] + [cut.end()]
         assert b"".join(piece for piece, _ in results) == data
