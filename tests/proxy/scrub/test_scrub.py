@@ -245,7 +245,7 @@ def test_a_card_number_is_found_in_unusual_forms(form):
 
 def test_what_the_vault_takes_between_digits_is_found_between_digits():
     assert set(kinds._SEPARATORS) <= set(SEPARATORS)
-    assert {ord(char): digit for char, digit in WIDE_DIGITS.items()} == kinds._DIGITS
+    assert {ord(char): digit for char, digit in WIDE_DIGITS.items()}.items() >= kinds._DIGITS.items()
     for separator in SEPARATORS:
         for written in (
             separator,
