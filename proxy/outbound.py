@@ -15,15 +15,16 @@ from proxy.config import LimitsConfig
 from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
-from proxy.edge.identity import KEY_PREFIX, credential, find_key, put_secret
+from proxy.edge.identity import credential, find_key, put_secret
 from proxy.edge.intake import Incoming, take
 from proxy.edge.metrics import Metrics
 from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
 from proxy.errors import KeyMisplaced, RequestError, ValueGuessed
+from proxy.rewrite.fields import KEY_PREFIX
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import filled, key_in, references, swapped
-from proxy.rewrite.written import View, decoded
+from proxy.rewrite.written import View, decoded, is_plain
 from proxy.routes import OutboundRoute, RouteTable
 from proxy.scrub.guesses import holds_guess, without, worth_searching
 from proxy.scrub.scrubber import Secret
@@ -167,7 +168,7 @@ class Outbound:
 
 def _holds_key(message: Message) -> bool:
     target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
-    return any(_key(each) or _key(View(decoded(each)).text) for each in (target, message.body))
+    return any(_key(each) or (not is_plain(each) and _key(View(decoded(each)).text)) for each in (target, message.body))
 
 
 def _searchable(message: Message) -> Message:

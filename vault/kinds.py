@@ -84,6 +84,11 @@ def luhn_valid(digits: str) -> bool:
     return (odd + even) % 10 == 0
 
 
+def iban_valid(iban: str) -> bool:
+    """Tell whether an IBAN, in capitals without spaces, has its right check digits (ISO 13616-1, ISO/IEC 7064)."""
+    return int("".join(str(int(char, 36)) for char in iban[4:] + iban[:4])) % 97 == 1
+
+
 def is_card_number(digits: str) -> bool:
     """Tell whether plain digits could be a PAN. ISO/IEC 7812 assigns no number of one repeated digit."""
     return _PAN.fullmatch(digits) is not None and luhn_valid(digits) and len(set(digits)) > 1
@@ -119,7 +124,7 @@ def _normalise_name(value: Sensitive, at: str) -> Sensitive:
 
 def _normalise_iban(value: Sensitive, at: str) -> Sensitive:
     text = expose(value).translate(_TO_PLAIN).upper()
-    if not _IBAN.fullmatch(text) or int("".join(str(int(char, 36)) for char in text[4:] + text[:4])) % 97 != 1:
+    if not _IBAN.fullmatch(text) or not iban_valid(text):
         raise NotOfItsKind(at=at, kind="iban", expected="an IBAN with its right check digits")
     return Sensitive(text)
 

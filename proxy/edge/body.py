@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -24,9 +24,9 @@ from proxy.rewrite.media import Media, parse
 SMALL_BODY = 64 * 1024
 
 
-def media_of(headers: Mapping[str, str] | CIMultiDict[str], route: str) -> Media:
+def media_of(headers: CIMultiDict[str], route: str) -> Media:
     """Return how a request's body is to be read; raises ContentTypeMissing or ContentTypeUnsupported."""
-    declared = CIMultiDict(headers).getall("Content-Type", [])
+    declared = headers.getall("Content-Type", [])
     if not declared:
         raise ContentTypeMissing
     media = parse(declared[0])

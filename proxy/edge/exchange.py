@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from proxy.edge.identity import KEY_PREFIX
 from proxy.edge.problem import REQUEST_ID_HEADER
+from proxy.rewrite.fields import KEY_PREFIX
 from vault.requests import Context
 from vault.tokens import type_id, uuid7
 

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 
 from multidict import CIMultiDict
 
+from proxy.rewrite.fields import KEY_PREFIX
+
 KEY_HEADER = "Panless-Key"
-KEY_PREFIX = "plk_"
 AUTHORIZATION = "Authorization"
 BEARER, BASIC, BASIC_PASSWORD, HEADER = "bearer", "basic", "basic-password", "header:"
 

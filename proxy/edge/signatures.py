@@ -8,9 +8,10 @@ from dataclasses import replace
 from aiohttp import web
 from multidict import CIMultiDict
 
-from proxy.edge.identity import KEY_HEADER, KEY_PREFIX, holds_key
+from proxy.edge.identity import KEY_HEADER, holds_key
 from proxy.edge.intake import Incoming
 from proxy.errors import KeyMisplaced, RequestError, SignatureInvalid, SignatureNotRenewable
+from proxy.rewrite.fields import KEY_PREFIX
 from proxy.rewrite.message import Headers, Message
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.selectors import Where

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vault.kinds import luhn_valid
+from proxy.guard.numbers import MAX_DIGITS, MIN_DIGITS
+from vault.kinds import is_card_number
 
 # Digits, also full-width ones and as JSON escapes them, with at most two separators between any two.
 _DIGIT = r"(?:[0-9]|[\uff10-\uff19]|\\uff1[0-9])"
@@ -13,7 +14,6 @@ _SEPARATOR = r"(?:[ \t._:/+=@\-\u00a0\u2007\u2009\u202f]|\\t|\\u00a0|\\u2007|\\u
 _LONG_NUMBER = re.compile(rf"{_DIGIT}(?:{_SEPARATOR}{{0,2}}{_DIGIT}){{11,}}")
 _ESCAPE = re.compile(r"\\u(?:00a0|2007|2009|202f|ff1(?=[0-9]))")
 _WIDE = {0xFF10 + digit: str(digit) for digit in range(10)}
-MIN_DIGITS, MAX_DIGITS = 12, 19  # ISO/IEC 7812, as the vault takes them
 
 
 def mask(text: str) -> str:
@@ -24,7 +24,7 @@ def mask(text: str) -> str:
 def _masked(match: re.Match[str]) -> str:
     plain = _ESCAPE.sub(lambda found: "" if found[0].endswith("ff1") else " ", match[0]).translate(_WIDE)
     groups = re.findall("[0-9]+", plain)
-    return "[masked]" if any(map(_could_be_pan, _candidates(groups))) else match[0]
+    return "[masked]" if any(map(is_card_number, _candidates(groups))) else match[0]
 
 
 def _candidates(groups: list[str]) -> Iterator[str]:
@@ -39,7 +39,3 @@ def _candidates(groups: list[str]) -> Iterator[str]:
     for group in groups:
         for start in range(max(0, len(group) - MAX_DIGITS) and len(group) - MIN_DIGITS + 1):
             yield from (group[start : start + length] for length in range(MIN_DIGITS, MAX_DIGITS + 1))
-
-
-def _could_be_pan(number: str) -> bool:
-    return MIN_DIGITS <= len(number) <= MAX_DIGITS and len(set(number)) > 1 and luhn_valid(number)

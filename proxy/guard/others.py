@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from vault.kinds import iban_valid
+
 Span = tuple[int, int]
 
 _LONG_WORD = 8  # hexadecimal digits beside a number, from which it is part of a hash
@@ -19,6 +21,7 @@ _IBAN = re.compile(rb"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ +-]?[0-9A-Z]){8,30}(?
 _UPS = re.compile(rb"(?<![0-9A-Za-z])1Z[0-9A-Z]{16}(?![0-9A-Za-z])")
 _after_plus = re.compile(rb"(?:\A|[^0-9A-Za-z])\+\Z").search
 _MAX_UUID, _MAX_IBAN, _UPS_LENGTH = 36, 72, 18
+_IBAN_LENGTH = 34  # the longest that ISO 13616-1 allows
 _MAX_PHONE = 14  # digits; ITU-T E.164 allows one more, which no country uses
 _PARCEL_DIGITS, PARCEL_GROUPS = (20, 22), (5, 6)
 
@@ -68,8 +71,5 @@ def _in_iban(text: bytes, span: Span) -> bool:
 def _iban_until(written: bytes, end: int) -> bool:
     """Tell whether an IBAN with its right check digits reaches at least to `end`; what follows may be another word."""
     ends = [match.end() for match in re.finditer(rb"[0-9A-Z](?![0-9A-Z])", written) if match.end() >= end]
-    return any(_checks(written[:each].translate(None, b" +-").decode()) for each in ends)
-
-
-def _checks(iban: str) -> bool:
-    return len(iban) <= 34 and int("".join(str(int(char, 36)) for char in iban[4:] + iban[:4])) % 97 == 1
+    ibans = (written[:each].translate(None, b" +-").decode() for each in ends)
+    return any(len(iban) <= _IBAN_LENGTH and iban_valid(iban) for iban in ibans)

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from proxy.guard.numbers import card_numbers
 from proxy.guard.others import Span
-from proxy.rewrite.written import View, decoded
+from proxy.rewrite.written import View, decoded, is_plain
 
-# What may hide a digit or stand between two of them. Where there is none of it, the bytes are the text.
-_ESCAPES = (b"\\", b"%", b"&", b"\0")
 # Track 1 of a card begins like a percent-encoded byte.
 _track = re.compile(rb"%(?:25)?[Bb](?=[0-9]{12,19}(?:\^|%(?:25)?5[Ee]))").sub
 
@@ -19,7 +17,7 @@ _with_exponent = re.compile(rb"([0-9])\.([0-9]+)[eE]\+?([0-9]{2})").fullmatch
 
 def search(data: bytes, *, since: int = 0, begun: bool = False, goes_on: bool = False) -> Iterator[Span]:
     """Yield where card numbers stand in the bytes, as `card_numbers` does for text."""
-    if data.isascii() and not any(escape in data for escape in _ESCAPES):
+    if is_plain(data):
         yield from card_numbers(data, since=since, begun=begun, goes_on=goes_on)
         return
     # A NUL is padding: UTF-16 has one beside each digit.

@@ -15,6 +15,8 @@ KEPT = "kept"
 
 CREDENTIAL = "credential"
 """The kind of the place where a gateway's SDK puts its key."""
+KEY_PREFIX = "plk_"
+"""How an application's Panless key begins."""
 
 
 @dataclass(frozen=True, slots=True)

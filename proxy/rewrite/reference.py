@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from proxy.rewrite.fields import CREDENTIAL
+from proxy.rewrite.fields import CREDENTIAL, KEY_PREFIX
 from proxy.rewrite.plan import Match, Plan
 from vault.errors import NotAToken, ValueRejected
 from vault.exposure import expose
@@ -17,7 +17,6 @@ from vault.tokens import recognise
 _DIGITS = re.compile(r"[0-9]{12,19}", re.ASCII).fullmatch
 _PLACEHOLDER = re.compile(r"[0-9]{3,4}", re.ASCII).fullmatch
 _GAPS = str.maketrans("", "", " -")
-_KEY = "plk_"
 
 
 def new_values(plan: Plan) -> list[NewValue]:
@@ -39,7 +38,7 @@ def swapped(plan: Plan) -> Plan:
 def is_swapped(match: Match) -> bool:
     """Tell whether something has to take the value's place on the way to a gateway."""
     if match.field.kind == CREDENTIAL:
-        return expose(match.value).startswith(_KEY)
+        return expose(match.value).startswith(KEY_PREFIX)
     kind = KINDS[match.field.kind]
     return kind.card or kind is CVC or recognise(expose(match.value)) is not None
 

@@ -25,6 +25,7 @@ SEPARATORS = (
 WIDE_DIGITS = {chr(zero + number): str(number) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for number in range(10)}
 
 _PAD = b"\0"
+_ESCAPES = (b"\\", b"%", b"&", _PAD)
 _OTHER = b"\x80"  # a character that is none of those
 _BLOCK = 64
 _BYTES = b"|".join(re.escape(char.encode()) for char in [*SEPARATORS, *WIDE_DIGITS] if not char.isascii())
@@ -37,6 +38,11 @@ _WRITTEN = re.compile(
 )  # fmt: skip
 _percent_bytes = re.compile(_PERCENT + rb"([0-9A-Fa-f]{2})").findall
 _CONTROLS = {"b": " ", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "/": "/"}
+
+
+def is_plain(data: bytes) -> bool:
+    """Tell whether nothing in the bytes can be written in another way: they are what `decoded` would make of them."""
+    return data.isascii() and not any(escape in data for escape in _ESCAPES)
 
 
 def decoded(data: bytes) -> bytes:

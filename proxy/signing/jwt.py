@@ -18,7 +18,7 @@ from proxy.errors import (
     SignatureUnsupported,
 )
 from proxy.rewrite.errors import BodyRejected
-from proxy.rewrite.fields import Field, Fields
+from proxy.rewrite.fields import KEY_PREFIX, Field, Fields
 from proxy.rewrite.media import BodyType, Media
 from proxy.rewrite.message import Headers, Message
 from proxy.rewrite.plan import find
@@ -30,7 +30,7 @@ from proxy.signing.scheme import HoldsKey, Scheme, SignedRequest, put_header
 
 _HASHES = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 _BEARER = "bearer"
-_KEY = b"plk_"
+_KEY = KEY_PREFIX.encode()
 
 
 @dataclass(frozen=True, slots=True)
