@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from yarl import URL
 
 from tests.harness.upstream import Answer
 
@@ -29,6 +30,19 @@ async def test_another_tenants_token_is_refused_whichever_key_comes_second(world
     async with world.client.post(f"{world.outbound}/gateway/charges", json={"card": card}, headers=headers) as answer:
         assert answer.status in (403, 404)
     assert not world.gateway.received
+
+
+@pytest.mark.parametrize("where", ["query", "path", "body"])
+async def test_a_panless_key_that_is_escaped_does_not_reach_the_gateway_either(world, where):
+    """A gateway undoes the escapes: the key would be in its log."""
+    percent = "".join(f"%{ord(char):02x}" for char in world.key)
+    escaped = "".join(f"\\u{ord(char):04x}" for char in world.key)
+    url, note = f"{world.outbound}/gateway/charges", escaped if where == "body" else "none"
+    url += {"query": f"?k={percent}", "path": f"/{percent}"}.get(where, "")
+    headers = {"Panless-Key": world.key, "Content-Type": "application/json"}
+    async with world.client.post(URL(url, encoded=True), data=f'{{"note": "{note}"}}', headers=headers) as answer:
+        assert (answer.status, answer.headers["Panless-Error"]) == (400, "key_misplaced")
+    assert world.gateway.received == []
 
 
 @pytest.mark.parametrize("where", ["body", "query", "path", "header", "basic"])
