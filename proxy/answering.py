@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aiohttp import ClientResponse, web
 from multidict import CIMultiDict
 
+from proxy.edge.aside import find_in
 from proxy.edge.body import SMALL_BODY
 from proxy.edge.encodings import coding
 from proxy.edge.exchange import Exchange
@@ -57,7 +58,7 @@ class Answering:
         message = scrubbed(answer, whole, scrubber, route) if secrets else whole.message
         try:
             known = {each.token for each in secrets}
-            plan = await self._guard.judge(_searched(message, route), mode, exchange, known)
+            plan = await self._guard.judge(await _searched(message, route), mode, exchange, known)
         except TooManyNumbers:
             raise AnswerUnreadable(route=route.name) from None
         if plan.matches:
@@ -83,11 +84,11 @@ def _is_small(answer: ClientResponse) -> bool:
     return answer.content_length is not None and answer.content_length <= SMALL_BODY
 
 
-def _searched(message: Message, route: OutboundRoute) -> Plan:
+async def _searched(message: Message, route: OutboundRoute) -> Plan:
     """Return the plan that knows the guard's exceptions; of a body that cannot be read there are none."""
     if route.answers.body or route.answers.headers:
         try:
-            return find(message, route.answers)
+            return await find_in(message, route.answers)
         except (BodyRejected, CharsetUnsupported):
             pass
     return find(Message(message.body, headers=message.headers), _NO_FIELDS)
