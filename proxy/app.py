@@ -116,7 +116,7 @@ class Panless:
             return
         if settings.embedded:
             await ensure_authority(settings, database)
-        self._authority = await Authority.open(settings, database)
+        self._authority = await Authority.open(vault.keks, database)
         by_host = {
             HostPort.parse(host, default_port=HTTPS_PORT): each
             for route, each in zip(self._config.outbound, routes, strict=True)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from vault.crypto.certificates import Leaf, StoredAuthority, new_leaf
-from vault.errors import AuthorityMissing, PanlessError
+from vault.errors import AuthorityMissing, KeyProviderUnavailable, PanlessError
 from vault.keys.authority_key import authority_secret
-from vault.keys.file import FileKeyProvider
-from vault.settings import VaultSettings
+from vault.keys.keks import Keks
 from vault.store.authorities import active_authority
 from vault.store.database import Database, Pool, Role
 
@@ -30,8 +30,8 @@ RENEWED_BEFORE = timedelta(days=3)
 class Authority:
     """The certificates of one process. Build it with `open`."""
 
-    def __init__(self, settings: VaultSettings, pool: Pool) -> None:
-        self._provider = FileKeyProvider(settings.kek_file)
+    def __init__(self, keks: Keks, pool: Pool) -> None:
+        self._keks = keks
         self._pool = pool
         self._lock = asyncio.Lock()
         self._leaves: dict[str, Leaf] = {}
@@ -39,16 +39,21 @@ class Authority:
         self._checked: float | None = None
 
     @classmethod
-    async def open(cls, settings: VaultSettings, database: Database) -> Authority:
+    async def open(cls, keks: Keks, database: Database) -> Authority:
         """Connect as the proxy role; raises AuthorityMissing, KeyUnavailable or a StoreError."""
         pool = await database.pool(Role.PROXY, size=1)
         try:
-            authority = cls(settings, pool)
-            await authority_secret(authority._provider, await authority._active())
+            authority = cls(keks, pool)
+            await authority._ready()
         except PanlessError:
             await pool.close()
             raise
         return authority
+
+    async def _ready(self) -> None:
+        active = await self._active()
+        with suppress(KeyProviderUnavailable):  # it may come back; until then connections are refused
+            await authority_secret(self._keks, active)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -86,7 +91,7 @@ class Authority:
 
     async def _mint(self, host: str) -> Leaf:
         active = await self._check()
-        secret = await authority_secret(self._provider, active)
+        secret = await authority_secret(self._keks, active)
         leaf = await asyncio.to_thread(new_leaf, active.certificate, secret, host, datetime.now(UTC))
         self._leaves[host] = leaf
         return leaf

@@ -29,7 +29,7 @@ class CardShape:
 
 def card_token(shape: CardShape, about: Description, entropy: bytes) -> str:
     """Return the token for a card of which `about` is known. `entropy`: 32 uniformly random bytes."""
-    length = max(SHORTEST, min(about.length or SHORTEST, shape.max_length))
+    length = _length(shape, about)
     head = (about.bin or "") if shape.keep_bin else "9"
     tail = (about.last4 or "") if shape.keep_last4 else ""
     free = length - len(head) - len(tail)
@@ -37,3 +37,15 @@ def card_token(shape: CardShape, about: Description, entropy: bytes) -> str:
     # The last of the free digits decides whether the check digit is right: exactly one of ten makes it so.
     tokens = (f"{head}{middle[:-1]}{(int(middle[-1]) + step) % 10}{tail}" for step in range(10))
     return next(token for token in tokens if luhn_valid(token) == shape.luhn)
+
+
+def fits(shape: CardShape, about: Description, digits: str) -> bool:
+    """Tell whether a card's token has this shape: then it is the one to give out again."""
+    kept_last4 = about.last4 is not None and digits.endswith(about.last4)
+    head = about.bin if shape.keep_bin and about.bin else "9"
+    same = len(digits) == _length(shape, about) and digits.startswith(head) and luhn_valid(digits) == shape.luhn
+    return same and kept_last4 == shape.keep_last4
+
+
+def _length(shape: CardShape, about: Description) -> int:
+    return max(SHORTEST, min(about.length or SHORTEST, shape.max_length))

@@ -160,6 +160,18 @@ class AuthorityNextMissing(OperatorError):
     remedy = "Make it with `panless ca rotate`, let clients trust it (`panless ca export`), then activate it."
 
 
+class KekNotMade(OperatorError):
+    code = "kek_not_made"
+    message = "Key provider {provider} does not make KEKs itself."
+    remedy = "{how}"
+
+
+class KekNotDestroyed(OperatorError):
+    code = "kek_not_destroyed"
+    message = "Key provider {provider} does not destroy KEKs itself."
+    remedy = "{how}"
+
+
 class StoreError(PanlessError):
     """The database did not do what was asked. Nothing was acknowledged."""
 
@@ -232,6 +244,30 @@ class KeyUnavailable(KeyFailure):
     code = "key_unavailable"
     message = "Key {key} cannot be used: {reason}."
     remedy = "Operators: check the key provider in [keys]; see /readyz."
+
+
+class KeyProviderUnavailable(KeyUnavailable):
+    code = "key_provider_unavailable"
+    message = "Key provider {provider} does not answer: {reason}."
+    remedy = "Retry the request; it is safe to send again. Operators: see docs/keys.md and /readyz."
+
+
+class VaultSealed(KeyProviderUnavailable):
+    code = "vault_sealed"
+    message = "Panless is sealed: {given} of {needed} custodians have given their shares of the KEK."
+    remedy = "Operators: let the custodians run `panless unseal`."
+
+
+class KeyCompromised(KeyFailure):
+    code = "key_compromised"
+    message = "Key {key} was declared compromised and is no longer used."
+    remedy = "Retry later: its records are being sealed again. Operators: `panless keys status`, `panless keys reseal`."
+
+
+class KeyDestroyed(KeyFailure):
+    code = "key_destroyed"
+    message = "Key {key} was destroyed; what it sealed cannot be opened again."
+    remedy = "Collect the value from the customer again."
 
 
 class AuthorityMissing(KeyFailure):

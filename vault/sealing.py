@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypedDict
 
-from vault.card_tokens import CardShape, card_token
-from vault.crypto.data_key import DataKey
+from vault.card_tokens import CardShape, card_token, fits
 from vault.crypto.envelope import Binding, seal
 from vault.crypto.fingerprint import derived, fingerprint
-from vault.keys.keyring import Keyring
+from vault.keys.keyring import FingerprintKeys, Keyring
 from vault.kinds import PAN, Description, Storage, code_length
 from vault.requests import NewValue
 from vault.sensitive import Sensitive
 from vault.settings import VaultSettings
-from vault.store.records import Candidate, Known, NewLease, NewRecord
+from vault.store.records import Candidate, Known, Mark, NewLease, NewRecord
 from vault.tokens import Token, mint
 
 CANDIDATES = 8
@@ -60,14 +60,14 @@ class Sealing:
         key = await self._keyring.sealing_key(tenant)
         sealed = seal(key, value, Binding(tenant, token, new.kind.name))
         about = new.kind.describe(value)
-        mark, candidates = None, []
+        record = NewRecord((), token.id, tenant, new.kind.name, key.id, sealed, about.brand, about.last4)
         reused = self._settings.reuse_tokens and new.kind.reusable
         if reused or new.shape is not None:
-            marking = await self._keyring.fingerprint_key(tenant)
-            mark = fingerprint(marking, new.kind.name, value) if reused else None
+            keys = await self._keyring.fingerprint_keys(tenant)
+            record = replace(record, marks=marks(keys, new.kind.name, value)) if reused else record
             if new.shape is not None:
-                candidates = _candidates(marking, new.shape, about, mark or token.id.bytes)
-        return NewRecord(mark, token.id, tenant, new.kind.name, key.id, sealed, about.brand, about.last4, candidates)
+                record = replace(record, **_card_shaped(keys, new.shape, about, record))
+        return record
 
     async def _lease(
         self, new: NewValue, value: Sensitive, token: Token, tenant: str, vaulted: Sequence[int]
@@ -87,9 +87,22 @@ def _minted(new: NewValue, value: Sensitive) -> Token:
     return replace(token, digits="0" * code_length(value))
 
 
-def _candidates(key: DataKey, shape: CardShape, about: Description, seed: bytes) -> list[Candidate]:
-    """Return the card-shaped forms for one card, always the same ones for the same seed."""
+def marks(keys: FingerprintKeys, kind: str, value: Sensitive) -> list[Mark]:
+    """Return the fingerprints of a value by each key in use; it is found by the first."""
+    in_use = [keys.active] if keys.successor is None else [keys.active, keys.successor]
+    return [Mark(fingerprint(key, kind, value), key.id) for key in in_use]
+
+
+class _CardShaped(TypedDict):
+    candidates: Sequence[Candidate]
+    fits: Callable[[str], bool]
+
+
+def _card_shaped(keys: FingerprintKeys, shape: CardShape, about: Description, record: NewRecord) -> _CardShaped:
+    """Return the card-shaped forms for one card, always the same ones for the same fingerprint."""
+    seed = record.marks[0].fingerprint if record.marks else record.token.bytes
     label = f"card-token {shape.max_length} {shape.keep_bin} {shape.keep_last4} {shape.luhn}"
-    entropy = (derived(key, label, seed, bytes([number])) for number in range(CANDIDATES))
+    entropy = (derived(keys.active, label, seed, bytes([number])) for number in range(CANDIDATES))
     forms = [card_token(shape, about, each) for each in entropy]
-    return [Candidate(fingerprint(key, PAN.name, Sensitive(digits)), digits) for digits in forms]
+    candidates = [Candidate(marks(keys, PAN.name, Sensitive(digits)), digits) for digits in forms]
+    return {"candidates": candidates, "fits": lambda digits: fits(shape, about, digits)}

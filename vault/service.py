@@ -19,8 +19,9 @@ from vault.crypto.app_key import digest
 from vault.crypto.envelope import Binding, unseal
 from vault.crypto.fingerprint import fingerprint
 from vault.errors import AppKeyRevoked, AppUnknown, KeyFailure, NotAToken, PanlessError, TokenRejected
-from vault.keys.file import FileKeyProvider
+from vault.keys.keks import Keks
 from vault.keys.keyring import Keyring
+from vault.keys.providers import build_all
 from vault.kinds import PAN
 from vault.policy import Denial, Permit, Principal
 from vault.recorded import event, reveal_event
@@ -48,11 +49,8 @@ class Vault:
         self._settings = settings
         self._pool = pool
         self._records = Records(pool)
-        self._keyring = Keyring(
-            FileKeyProvider(settings.kek_file),
-            KeyRows(pool),
-            cache_seconds=settings.key_cache.total_seconds(),
-        )
+        self.keks = Keks(build_all(settings.providers), KeyRows(pool), per_tenant=settings.tenant_keks)
+        self._keyring = Keyring(self.keks, KeyRows(pool), cache_seconds=settings.key_cache.total_seconds())
         self._sealing = Sealing(self._keyring, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._rows: Batcher[Wanted, list[SealedRow]] = Batcher(self._records.find, limit=LOOK_UP_LIMIT)
@@ -176,7 +174,7 @@ class Vault:
         given = [each.digits for each in references if each.digits is not None]
         if not given:
             return list(references)
-        key = await self._keyring.fingerprint_key(tenant)
+        key = (await self._keyring.fingerprint_keys(tenant)).active
         marks = [None if each.digits is None else fingerprint(key, PAN.name, each.digits) for each in references]
         known = await self._marks.submit([mark for mark in marks if mark is not None])
         return [

@@ -92,7 +92,7 @@ def rotate(config_file: Path, switch: bool, as_json: bool) -> None:
         activated = str(run(_with_database(config_file, make_next)).id)
         told = f"Authority {activated} is next. Let applications trust it (`panless ca export`) before you activate it."
     if as_json:
-        click.echo(json.dumps({"id": activated, "state": "active" if switch else "next"}))
+        click.echo(json.dumps({"id": activated, "state": "active" if switch else "pre-active"}))
     else:
         click.echo(told)
 
@@ -123,11 +123,11 @@ def _document(each: StoredAuthority, found: list[StoredAuthority]) -> dict[str, 
 
 
 def _next_step(each: StoredAuthority, found: list[StoredAuthority]) -> str:
-    if each.state == "retired":
+    if each.state == "deactivated":
         return "Signs no more. Applications need not trust it any longer."
-    if each.state == "next":
+    if each.state == "pre-active":
         return "Let applications trust it (panless ca export), then: panless ca rotate --activate."
-    if any(other.state == "next" for other in found):
+    if any(other.state == "pre-active" for other in found):
         return "Signs until the next one is activated."
     if each.not_after - datetime.now(UTC) < ROTATE_BEFORE:
         return "Ends soon: panless ca rotate."

@@ -9,6 +9,7 @@ import click
 from proxy.cli.running import config_option
 from proxy.config import load
 from proxy.settings import vault_settings
+from vault.key_settings import FileSettings
 from vault.upkeep.startup import create_kek
 
 
@@ -24,6 +25,8 @@ def init(config_file: Path) -> None:
 
     Keep a copy apart from the database: without the KEK nothing in the vault can be opened again.
     """
-    settings = vault_settings(load(config_file))
-    create_kek(settings)
-    click.echo(f"A new KEK is in {settings.kek_file}. Keep a copy of it apart from the database.")
+    file = vault_settings(load(config_file)).providers[0]
+    if not isinstance(file, FileSettings):
+        raise click.UsageError("This is for provider `file`; docs/keys.md says how the others get their KEK.")
+    create_kek(file)
+    click.echo(f"A new KEK is in {file.path}. Keep a copy of it apart from the database.")

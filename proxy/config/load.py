@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from proxy import presets
+from proxy.config.keys import PROVIDERS
 from proxy.config.models import Config
 from proxy.errors import ConfigInvalid
 
@@ -69,6 +70,16 @@ def _check(document: dict[str, Any], file: Path) -> Config | tuple[str, str]:
         # .errors() would carry the input; only the place and the message are taken from it.
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     place = [str(part) for part in first["loc"]]
+    if place[:1] == ["keys"]:
+        place = _place_in_keys(place)
+    if first["type"] == "union_tag_invalid":
+        place, first["msg"] = [*place, "provider"], f"unknown; known are {', '.join(PROVIDERS)}"
     later = next((_LATER[part] for part in place if part in _LATER), None)
     problem = f"{later} are not part of this release yet" if later else first["msg"].removeprefix("Value error, ")
     return ".".join(place) or "(routes)", problem
+
+
+def _place_in_keys(place: list[str]) -> list[str]:
+    """Return the place without the names of providers' models, which stand behind `keys` and each of its `also`."""
+    before = ["", *place]
+    return [part for behind, part in zip(before, place, strict=False) if behind != "keys" and not behind.isdigit()]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from proxy.config.base import Model
+from proxy.config.keys import KeysConfig, MainFileKeys
 from proxy.config.listeners import ListenConfig
 from proxy.config.routes import InboundConfig, OutboundConfig, check_hosts, check_overlap
 from proxy.config.values import DatabaseUrl, Seconds
@@ -26,12 +27,6 @@ class DatabaseConfig(Model):
         if self.url is None and (self.owner_url or self.auditor_url):
             raise ValueError("owner_url and auditor_url need url")
         return self
-
-
-class KeysConfig(Model):
-    provider: Literal["file"] = "file"
-    path: Path | None = None
-    cache_seconds: Seconds = 600
 
 
 class VaultConfig(Model):
@@ -57,7 +52,7 @@ class Config(Model):
     file: Path
     data_dir: Path = Path(".panless")
     database: DatabaseConfig = DatabaseConfig()
-    keys: KeysConfig = KeysConfig()
+    keys: KeysConfig = MainFileKeys()
     vault: VaultConfig = VaultConfig()
     limits: LimitsConfig = LimitsConfig()
     listen: ListenConfig = ListenConfig()

@@ -28,6 +28,8 @@ _STATUS: Mapping[type[errors.PanlessError], int] = {
     errors.StoreError: 503,
     errors.DatabaseFailed: 500,
     errors.KeyUnavailable: 503,
+    errors.KeyCompromised: 503,
+    errors.KeyDestroyed: 410,
     errors.AuthorityMissing: 503,
     errors.RecordDoesNotOpen: 500,
 }

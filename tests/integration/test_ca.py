@@ -136,7 +136,7 @@ async def test_rotation_has_no_gap_and_a_running_panless_follows(world):
     (first,) = await _ca(world, "export")
     assert (await panless("ca", "rotate", "--activate", "-c", world.config)).err.count("authority_next_missing") == 1
     made = await _ca(world, "rotate")
-    assert made["state"] == "next"
+    assert made["state"] == "pre-active"
     assert "authority_next_exists" in (await panless("ca", "rotate", "-c", world.config)).err
     active, following = await _ca(world, "export")
     assert (active["id"], following["id"]) == (first["id"], made["id"])
@@ -152,7 +152,7 @@ async def test_rotation_has_no_gap_and_a_running_panless_follows(world):
     assert _signed_by(await _served(world), following)
     assert await _trusted(world)
     states = {each["id"]: each["state"] for each in await _ca(world, "show")}
-    assert states == {first["id"]: "retired", made["id"]: "active"}
+    assert states == {first["id"]: "deactivated", made["id"]: "active"}
     assert [each["id"] for each in await _ca(world, "export")] == [made["id"]]
     events = [each for each in await world.process.events() if each["action"].startswith("ca.")]
     assert [each["action"] for each in events] == ["ca.create", "ca.rotate", "ca.activate"]
@@ -177,7 +177,7 @@ async def test_an_authority_that_somebody_put_into_the_table_is_not_exported(tmp
         assert (await panless("migrate", "-c", config)).code == 0
         assert (await panless("ca", "rotate", "-c", config)).code == 0
         await database.execute(
-            "UPDATE authorities SET certificate = (SELECT certificate FROM authorities WHERE state = 'next')"
+            "UPDATE authorities SET certificate = (SELECT certificate FROM authorities WHERE state = 'pre-active')"
             " WHERE state = 'active'"
         )
         done = await panless("ca", "export", "-c", config)

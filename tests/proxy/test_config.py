@@ -413,9 +413,9 @@ def test_relative_paths_are_relative_to_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (folder / "panless.toml").write_text('data_dir = "data"\n[keys]\npath = "kek"')
     settings = vault_settings(load(Path("etc/panless.toml")))
-    assert (settings.data_dir, settings.kek_file) == (folder / "data", folder / "kek")
+    assert (settings.data_dir, settings.providers[0].path) == (folder / "data", folder / "kek")
     (folder / "panless.toml").write_text('data_dir = "/srv/data"')
-    assert vault_settings(load(folder / "panless.toml")).kek_file == Path("/srv/data/kek")
+    assert vault_settings(load(folder / "panless.toml")).providers[0].path == Path("/srv/data/kek")
 
 
 def test_secrets_come_from_the_environment_and_from_files(tmp_path, monkeypatch):

@@ -12,7 +12,9 @@ import asyncpg
 import pytest
 
 from vault.audit.event import Event, Outcome
+from vault.key_settings import FileSettings
 from vault.keys.file import FileKeyProvider
+from vault.keys.keks import Keks
 from vault.policy import Permit, Principal
 from vault.requests import Context
 from vault.service import Vault
@@ -20,9 +22,13 @@ from vault.settings import VaultSettings
 from vault.store.audit import append
 from vault.store.database import Database, Pool, Role
 from vault.store.embedded import EmbeddedDatabase
+from vault.store.keys import KeyRows
 from vault.upkeep.migrate import migrate
 
-TABLES = "tokens, fingerprints, cvc_leases, data_keys, app_keys, apps, authorities, audit_events"
+TABLES = (
+    "tokens, fingerprints, cvc_leases, data_keys, keks, processes, lease_keys, "
+    "app_keys, apps, authorities, audit_events"
+)
 
 
 @pytest.fixture(scope="session")
@@ -76,12 +82,17 @@ async def kek(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+async def keks(open_pool: Callable, kek: Path) -> Keks:
+    return Keks([FileKeyProvider(FileSettings(kek))], KeyRows(await open_pool(size=1)))
+
+
+@pytest.fixture
 async def open_vault(database: Database, kek: Path) -> AsyncIterator[Callable]:
     """Open vaults over one KEK; each is what one process would have. Keyword arguments go to the settings."""
     opened: list[Vault] = []
 
     async def make(**settings) -> Vault:
-        opened.append(await Vault.open(VaultSettings(data_dir=kek.parent, kek_file=kek, **settings), database))
+        opened.append(await Vault.open(VaultSettings(kek.parent, [FileSettings(kek)], **settings), database))
         return opened[-1]
 
     yield make

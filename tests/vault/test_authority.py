@@ -13,8 +13,8 @@ from vault import authority as module
 from vault.authority import Authority
 from vault.crypto.certificates import new_authority, new_leaf
 from vault.errors import AuthorityMissing, AuthorityNextExists, AuthorityNextMissing, KeyUnavailable
+from vault.key_settings import FileSettings
 from vault.keys.authority_key import authority_secret, make_authority
-from vault.keys.file import FileKeyProvider
 from vault.settings import VaultSettings
 from vault.tokens import uuid7
 from vault.upkeep.authorities import activate, authorities, ensure_authority, make_next, trusted
@@ -22,20 +22,20 @@ from vault.upkeep.authorities import activate, authorities, ensure_authority, ma
 
 @pytest.fixture
 def settings(kek) -> VaultSettings:
-    return VaultSettings(data_dir=kek.parent, kek_file=kek)
+    return VaultSettings(kek.parent, [FileSettings(kek)])
 
 
 @pytest.fixture
-async def opened(settings, database):
+async def opened(settings, database, keks):
     await ensure_authority(settings, database)
-    authority = await Authority.open(settings, database)
+    authority = await Authority.open(keks, database)
     yield authority
     await authority.close()
 
 
-async def test_the_first_authority_is_made_once_also_by_many_at_once(settings, database):
+async def test_the_first_authority_is_made_once_also_by_many_at_once(settings, database, keks):
     with pytest.raises(AuthorityMissing):
-        await Authority.open(settings, database)
+        await Authority.open(keks, database)
     made = await asyncio.gather(*(ensure_authority(settings, database) for _ in range(5)))
     assert sorted(made) == [False] * 4 + [True]
     assert len(await authorities(settings, database)) == 1
@@ -71,7 +71,7 @@ async def test_a_leaf_goes_with_its_authority(opened, settings, database, monkey
 
 async def test_a_leaf_is_not_made_while_the_authority_cannot_be_looked_at(opened, owner, monkeypatch):
     await opened.leaf("a.example")
-    await owner.execute("UPDATE authorities SET state = 'retired'")
+    await owner.execute("UPDATE authorities SET state = 'deactivated'")
     monkeypatch.setattr(module, "CHECK_SECONDS", -1)
     with pytest.raises(AuthorityMissing):
         await opened.leaf("a.example")
@@ -81,7 +81,7 @@ async def test_a_row_that_was_changed_signs_nothing_and_is_not_exported(opened, 
     await make_next(settings, database)
     assert len(await trusted(settings, database)) == 2
     await owner.execute(
-        "UPDATE authorities SET certificate = (SELECT certificate FROM authorities WHERE state = 'next')"
+        "UPDATE authorities SET certificate = (SELECT certificate FROM authorities WHERE state = 'pre-active')"
         " WHERE state = 'active'"
     )
     with pytest.raises(KeyUnavailable):
@@ -92,13 +92,12 @@ async def test_a_row_that_was_changed_signs_nothing_and_is_not_exported(opened, 
         await activate(settings, database)
 
 
-async def test_a_wrapped_key_unwraps_beside_its_own_id_and_certificate_only(kek):
-    provider = FileKeyProvider(kek)
-    first, second = await make_authority(provider, "active"), await make_authority(provider, "next")
-    assert len(await authority_secret(provider, first)) == 32
+async def test_a_wrapped_key_unwraps_beside_its_own_id_and_certificate_only(keks):
+    first, second = await make_authority(keks, "active"), await make_authority(keks, "pre-active")
+    assert len(await authority_secret(keks, first)) == 32
     for moved in (replace(first, id=second.id), replace(first, certificate=second.certificate)):
         with pytest.raises(KeyUnavailable):
-            await authority_secret(provider, moved)
+            await authority_secret(keks, moved)
 
 
 def test_a_leaf_ends_with_its_authority_at_the_latest():

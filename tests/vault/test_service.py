@@ -27,6 +27,7 @@ from vault.errors import (
     TokenUnknown,
 )
 from vault.exposure import expose
+from vault.key_settings import FileSettings
 from vault.keys.file import FileKeyProvider
 from vault.kinds import CVC, PAN
 from vault.policy import Action, Permit, Principal, decide
@@ -430,7 +431,7 @@ async def test_what_was_tokenized_outlives_the_process(open_vault, permit, conte
 async def test_a_dump_opens_nothing_under_another_kek(open_vault, database, tmp_path, permit, context):
     (card,) = await (await open_vault()).tokenize([pan()], "default", context)
     FileKeyProvider.create(tmp_path / "another")
-    settings = VaultSettings(data_dir=tmp_path, kek_file=tmp_path / "another")
+    settings = VaultSettings(tmp_path, [FileSettings(tmp_path / "another")])
     with pytest.raises(KeyUnavailable):
         await Vault.open(settings, database)
     # Without that check it has to end in the same way.

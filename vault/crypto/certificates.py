@@ -32,7 +32,7 @@ class StoredAuthority:
     state: str
     certificate: bytes
     kek: str
-    wrapped: bytes
+    wrapped: bytes | None
     created_at: datetime
     not_after: datetime
 

@@ -11,10 +11,22 @@ from vault.crypto.encoding import length_prefixed
 
 
 class Purpose(StrEnum):
-    """What a data key is for."""
+    """What a data key is for. Signing keys and the processes' key are not of one tenant: theirs is the empty one."""
 
     SEAL = "seal"
     FINGERPRINT = "fingerprint"
+    SIGNING = "signing"
+    PROCESS = "process"
+
+
+class KeyState(StrEnum):
+    """NIST SP 800-57 part 1, section 7. Active keys protect and open; deactivated ones open; the others do neither."""
+
+    PRE_ACTIVE = "pre-active"
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+    COMPROMISED = "compromised"
+    DESTROYED = "destroyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +39,16 @@ class DataKey:
 
 @dataclass(frozen=True, slots=True)
 class WrappedKey:
-    """A row of `data_keys`: wrapped by the KEK named in `kek`."""
+    """A row of `data_keys`: wrapped by the KEK named in `kek`. Of a destroyed key, nothing is left but its row."""
 
     id: UUID
     tenant: str
     purpose: str
     kek: str
-    wrapped: bytes
+    wrapped: bytes | None
     created_at: datetime
+    state: str = KeyState.ACTIVE
+    public_key: bytes | None = None
 
     @property
     def context(self) -> bytes:

@@ -1,68 +1,143 @@
-"""Key provider `file`: the KEK is 32 bytes in a file. For development and small set-ups.
+"""Key provider `file`: KEKs of 32 bytes in a file. For development and small set-ups.
 
-The file is one line, `panless-kek-1 ID BASE64`, readable by its owner alone (0600). Wrapping is AES-256-GCM with the
-context as associated data.
+Each line is `panless-kek-1 ID BASE64`, the newest last; the file is readable by its owner alone (0600). Wrapping is
+AES-256-GCM with the context as associated data.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vault.crypto import aead
 from vault.errors import KeyUnavailable
+from vault.key_settings import FileSettings
 from vault.keys.provider import ProviderDescription
 from vault.tokens import uuid7
 
 _FORMAT = "panless-kek-1"
+_ID_PREFIX = "kek_"
 
 
 class FileKeyProvider:
-    """Reads the KEK once, when built; raises KeyUnavailable if the file cannot be trusted."""
+    """Reads the KEKs when built, and again when one is asked for that is new; raises KeyUnavailable."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._id, self._kek = _read(path)
+    def __init__(self, settings: FileSettings) -> None:
+        self._path = settings.path
+        if settings.forbidden is not None and settings.path.resolve().is_relative_to(settings.forbidden.resolve()):
+            raise KeyUnavailable(key="kek", reason=f"file {settings.path} is inside the database's own directory")
+        self._keks = _read(self._path)
 
     @staticmethod
     def create(path: Path) -> None:
         """Write a new KEK to `path`, which must not exist yet. The file is on disk when this returns."""
-        line = f"{_FORMAT} kek_{uuid7().hex} {base64.b64encode(aead.new_key()).decode()}\n"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _finish(descriptor, path, _new_line(f"{_ID_PREFIX}{uuid7().hex}"))
 
-    async def wrap(self, key: bytes, context: bytes) -> bytes:
-        return aead.encrypt(self._kek, key, context)
+    async def wrap(self, kek: str, key: bytes, context: bytes) -> bytes:
+        return aead.encrypt(self._kek(kek), key, context)
 
-    async def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+    async def unwrap(self, kek: str, wrapped: bytes, context: bytes) -> bytes:
         try:
-            return aead.decrypt(self._kek, wrapped, context)
+            return aead.decrypt(self._kek(kek), wrapped, context)
         except aead.DoesNotOpen:
-            raise KeyUnavailable(key=self._id, reason="the data key was not wrapped by this KEK") from None
+            raise KeyUnavailable(key=kek, reason="the data key was not wrapped by this KEK") from None
 
     async def health(self) -> None:
-        """The KEK is in memory: nothing can take it away."""
+        """The KEKs are in memory: nothing can take them away."""
 
     def describe(self) -> ProviderDescription:
-        return ProviderDescription("file", self._id, str(self._path))
+        return ProviderDescription("file", str(self._path))
+
+    def holds(self, kek: str) -> bool:
+        if kek not in self._keks and kek.startswith(_ID_PREFIX):
+            self._keks = _read(self._path)
+        return kek in self._keks
+
+    async def newest(self) -> str:
+        return list(self._keks)[-1]
+
+    async def make(self, tenant: str | None) -> str:
+        del tenant  # a KEK is whoever's the table says
+        made = f"{_ID_PREFIX}{uuid7().hex}"
+        with _locked(self._path):
+            _replace(self._path, self._path.read_text("ascii") + _new_line(made))
+            self._keks = _read(self._path)
+        return made
+
+    async def destroy(self, kek: str) -> None:
+        with _locked(self._path):
+            lines = self._path.read_text("ascii").splitlines(keepends=True)
+            _replace(self._path, "".join(line for line in lines if line.split()[1] != kek))
+            self._keks.pop(kek, None)
+
+    async def close(self) -> None:
+        self._keks = {}
+
+    def _kek(self, kek: str) -> bytes:
+        if not self.holds(kek):
+            raise KeyUnavailable(key=kek, reason=f"it is not in file {self._path}")
+        return self._keks[kek]
 
 
-def _read(path: Path) -> tuple[str, bytes]:
+def _new_line(kek: str) -> str:
+    return f"{_FORMAT} {kek} {base64.b64encode(aead.new_key()).decode()}\n"
+
+
+def _finish(descriptor: int, path: Path, text: str) -> None:
+    """Write all of a new file, so that it is on disk."""
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync(path.parent)
+
+
+def _replace(path: Path, text: str) -> None:
+    status = path.stat()
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    if status.st_uid != os.geteuid():
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+    _finish(descriptor, new, text)
+    new.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Change the file one at a time. The lock is the directory's: the file itself is replaced."""
+    try:
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
+    except OSError:
+        raise KeyUnavailable(key="kek", reason=f"file {path} cannot be changed") from None
+
+
+def _read(path: Path) -> dict[str, bytes]:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            words = file.read(4096).decode("ascii", "replace").split()
+            text = file.read().decode("ascii", "replace")
     except FileNotFoundError:
         raise KeyUnavailable(key="kek", reason=f"there is no file {path}") from None
     except OSError:
@@ -71,9 +146,16 @@ def _read(path: Path) -> tuple[str, bytes]:
         raise KeyUnavailable(key="kek", reason=f"file {path} belongs to another user than the one that runs Panless")
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise KeyUnavailable(key="kek", reason=f"file {path} is open to others; run chmod 600 on it")
-    match words:
-        case [_format, key_id, encoded] if _format == _FORMAT:
-            return key_id, _decode(encoded, path)
+    keks = dict(_parsed(line, path) for line in text.splitlines() if line.strip())
+    if not keks:
+        raise KeyUnavailable(key="kek", reason=f"file {path} does not hold a KEK")
+    return keks
+
+
+def _parsed(line: str, path: Path) -> tuple[str, bytes]:
+    match line.split():
+        case [_format, kek, encoded] if _format == _FORMAT:
+            return kek, _decode(encoded, path)
         case _:
             raise KeyUnavailable(key="kek", reason=f"file {path} does not hold a KEK")
 

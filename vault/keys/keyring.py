@@ -4,27 +4,34 @@ Rules:
 1. A record names its one DEK; no key is tried out.
 2. A DEK seals for 24 hours or 2^24 records, whichever ends first (far under the 2^32 of NIST SP 800-38D). Uses are
    reserved in blocks in the table, before they happen, so the bound holds over any number of processes and crashes.
-3. Unwrapped keys are held for a limited time, and are asked for once however many requests want them.
+3. Unwrapped keys are held for a limited time, unwrapped again before it is up, and asked for once however many requests
+   want them. While the provider is away, what is held goes on working for the rest of its time.
+4. Whoever changes the state of keys counts that in the table. What is held is forgotten then, and nothing that was held
+   is used by a process that could not look for STALE_SECONDS.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from vault.crypto import aead
-from vault.crypto.data_key import DataKey, Purpose, WrappedKey
-from vault.errors import KeyUnavailable
-from vault.keys.provider import KeyProvider
+from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
+from vault.errors import KeyCompromised, KeyDestroyed, KeyUnavailable
+from vault.keys.cache import KeyCache
+from vault.keys.keks import Keks
 from vault.tokens import uuid7
 
 MAX_AGE = timedelta(hours=24)
 MAX_USES = 2**24
 RESERVED_USES = 2**14
+STALE_SECONDS = 5.0
+
+Result = TypeVar("Result")
 
 
 class KeyTable(Protocol):
@@ -34,19 +41,25 @@ class KeyTable(Protocol):
         """Return a key in any state."""
 
     async def newest(self) -> WrappedKey | None:
-        """Return the key that was made last, if there is any."""
+        """Return the active key that was made last, if there is any."""
 
     async def active(self, tenant: str, purpose: str) -> WrappedKey | None:
         """Return the tenant's active key of this purpose."""
 
-    async def add_active(self, key: WrappedKey) -> None:
-        """Make `key` the active one, unless another process was first."""
+    async def successor(self, tenant: str, purpose: str) -> WrappedKey | None:
+        """Return the tenant's pre-active key of this purpose: it is about to become the active one."""
+
+    async def add(self, key: WrappedKey) -> None:
+        """Add a key, unless there is one in its state or its KEK is no longer active."""
 
     async def reserve(self, key_id: UUID, uses: int, limit: int) -> bool:
         """Add to the key's uses unless that would pass the limit or the key is not active."""
 
     async def deactivate(self, key_id: UUID, at: datetime) -> None:
         """Let the key open but no longer seal (NIST SP 800-57 part 1: deactivated)."""
+
+    async def changes(self) -> int:
+        """Return how often the states of keys were changed by an operator."""
 
 
 @dataclass(slots=True)
@@ -56,54 +69,105 @@ class _Sealing:
     uses_left: int
 
 
-class Keyring:
-    """Hands out unwrapped keys. Every method raises KeyUnavailable or a StoreError, never a wrong key."""
+@dataclass(frozen=True, slots=True)
+class FingerprintKeys:
+    """Values are found by `active`. What is new is found by the successor as well, while that one is prepared."""
 
-    def __init__(self, provider: KeyProvider, table: KeyTable, *, cache_seconds: float) -> None:
-        self._provider = provider
+    active: DataKey
+    successor: DataKey | None
+
+
+class Keyring:
+    """Hands out unwrapped keys. Every method raises a KeyFailure or a StoreError, never a wrong key.
+
+    `compromised`: open with compromised keys, too, which only sealing their records again may do.
+    """
+
+    def __init__(self, keks: Keks, table: KeyTable, *, cache_seconds: float, compromised: bool = False) -> None:
+        self._keks = keks
         self._table = table
-        self._cache_seconds = cache_seconds
-        self._opened: dict[UUID, DataKey] = {}
+        self._compromised = compromised
+        self._opened = KeyCache(cache_seconds, self._find)
         self._sealing: dict[str, _Sealing] = {}
-        self._fingerprints: dict[str, UUID] = {}
-        self._under_way: dict[object, asyncio.Task[DataKey]] = {}
+        self._fingerprints: dict[str, tuple[UUID, UUID | None]] = {}
+        self._under_way: dict[object, asyncio.Task[Any]] = {}
+        self._seen: int | None = None
+        self._seen_at = 0.0
 
     async def health(self) -> None:
-        """Raise KeyUnavailable if the provider cannot be used at the moment."""
-        await self._provider.health()
+        """Raise KeyUnavailable if a provider cannot be used at the moment."""
+        await self._keks.health()
 
     async def check(self) -> None:
-        """Raise KeyUnavailable if the provider's KEK is not the one that the vault is sealed under."""
+        """Raise KeyUnavailable if the KEK that the vault is sealed under is not to be had."""
         if (row := await self._table.newest()) is not None:
-            await self._unwrap(row)
+            self._opened.put(await self._unwrap(row))
+
+    async def refresh(self) -> int:
+        """Forget what is held if the states of keys were changed; return the number of the last change."""
+        changes = await self._table.changes()
+        if changes != self._seen:
+            self.forget()
+        self._seen, self._seen_at = changes, asyncio.get_running_loop().time()
+        return changes
+
+    def forget(self) -> None:
+        """Hold no key any longer."""
+        self._opened.clear()
+        self._sealing.clear()
+        self._fingerprints.clear()
 
     async def sealing_key(self, tenant: str) -> DataKey:
         """Return the key to seal one record with; counts one use."""
+        await self._fresh()
         while True:
             sealing = self._sealing.get(tenant)
             if sealing and sealing.uses_left > 0 and datetime.now(UTC) - sealing.created_at < MAX_AGE:
                 sealing.uses_left -= 1
                 # The opening cache is what ends a key's stay in memory; sealing goes through it too.
-                return await self.opening_key(sealing.key_id)
+                return await self._opened.get(sealing.key_id)
             await self._once(("seal", tenant), lambda: self._reserve(tenant))
 
-    async def fingerprint_key(self, tenant: str) -> DataKey:
-        """Return the tenant's fingerprint key."""
-        key_id = self._fingerprints.get(tenant)
-        if key_id is None:
-            key = await self._once(("fingerprint", tenant), lambda: self._active(tenant, Purpose.FINGERPRINT))
-            self._fingerprints[tenant] = key_id = key.id
-        return await self.opening_key(key_id)
+    async def fingerprint_keys(self, tenant: str) -> FingerprintKeys:
+        """Return the tenant's fingerprint key, and the one that is about to replace it."""
+        await self._fresh()
+        if (ids := self._fingerprints.get(tenant)) is None:
+            ids = await self._once(("fingerprint", tenant), lambda: self._fingerprint_ids(tenant))
+        active = await self._opened.get(ids[0])
+        return FingerprintKeys(active, await self._opened.get(ids[1]) if ids[1] else None)
 
     async def opening_key(self, key_id: UUID) -> DataKey:
         """Return the key that a record names."""
-        held = self._opened.get(key_id)
-        if held is not None:
-            return held
-        return await self._once(("open", key_id), lambda: self._find(key_id))
+        await self._fresh()
+        return await self._opened.get(key_id)
 
-    async def _once(self, name: object, make: Callable[[], Awaitable[DataKey]]) -> DataKey:
-        async def run() -> DataKey:
+    async def common_key(self, purpose: Purpose) -> DataKey:
+        """Return the active key of a purpose that is not one tenant's."""
+        await self._fresh()
+        row = await self._once((purpose,), lambda: self.active_row("", purpose))
+        return await self._opened.get(row.id)
+
+    async def active_row(self, tenant: str, purpose: Purpose, state: KeyState = KeyState.ACTIVE) -> WrappedKey:
+        """Return the tenant's active (or pre-active) key of a purpose; makes one if there is none."""
+        find = self._table.active if state is KeyState.ACTIVE else self._table.successor
+        # A loop, because another process may use a key up as soon as it is there.
+        while (row := await find(tenant, purpose)) is None:
+            await self._table.add(await self.made(tenant, purpose, state))
+        return row
+
+    async def made(self, tenant: str, purpose: Purpose, state: KeyState) -> WrappedKey:
+        """Return a new key, wrapped by the tenant's active KEK; it is in no table yet."""
+        fresh = WrappedKey(uuid7(), tenant, purpose, "", None, datetime.now(UTC), state)
+        kek, wrapped = await self._keks.wrap(tenant, aead.new_key(), fresh.context)
+        return WrappedKey(fresh.id, tenant, purpose, kek, wrapped, fresh.created_at, state)
+
+    async def _fresh(self) -> None:
+        """Look for changes, unless that was done a moment ago by whoever does it every second."""
+        if self._seen is None or asyncio.get_running_loop().time() - self._seen_at > STALE_SECONDS:
+            await self._once(("changes",), self.refresh)
+
+    async def _once(self, name: object, make: Callable[[], Awaitable[Result]]) -> Result:
+        async def run() -> Result:
             try:
                 return await make()
             finally:
@@ -112,7 +176,8 @@ class Keyring:
         task = self._under_way.get(name)
         if task is None:
             task = self._under_way[name] = asyncio.create_task(run())
-        return await asyncio.shield(task)
+        result: Result = await asyncio.shield(task)
+        return result
 
     async def _find(self, key_id: UUID) -> DataKey:
         row = await self._table.find(key_id)
@@ -121,30 +186,25 @@ class Keyring:
         return await self._unwrap(row)
 
     async def _unwrap(self, row: WrappedKey) -> DataKey:
-        key = DataKey(row.id, await self._provider.unwrap(row.wrapped, row.context))
-        if row.id not in self._opened:
-            asyncio.get_running_loop().call_later(self._cache_seconds, self._opened.pop, row.id, None)
-        self._opened[row.id] = key
-        return key
+        if row.wrapped is None or row.state == KeyState.DESTROYED:
+            raise KeyDestroyed(key=str(row.id))
+        if row.state == KeyState.COMPROMISED and not self._compromised:
+            raise KeyCompromised(key=str(row.id))
+        return DataKey(row.id, await self._keks.unwrap(row.kek, row.wrapped, row.context))
 
-    async def _active_row(self, tenant: str, purpose: Purpose) -> WrappedKey:
-        # A loop, because another process may use a key up as soon as it is there.
-        while (row := await self._table.active(tenant, purpose)) is None:
-            kek = self._provider.describe().kek
-            fresh = WrappedKey(uuid7(), tenant, purpose, kek, b"", datetime.now(UTC))
-            wrapped = await self._provider.wrap(aead.new_key(), fresh.context)
-            await self._table.add_active(replace(fresh, wrapped=wrapped))
-        return row
+    async def _fingerprint_ids(self, tenant: str) -> tuple[UUID, UUID | None]:
+        active = await self.active_row(tenant, Purpose.FINGERPRINT)
+        successor = await self._table.successor(tenant, Purpose.FINGERPRINT)
+        ids = (active.id, successor.id if successor else None)
+        self._fingerprints[tenant] = ids
+        return ids
 
-    async def _active(self, tenant: str, purpose: Purpose) -> DataKey:
-        return await self._unwrap(await self._active_row(tenant, purpose))
-
-    async def _reserve(self, tenant: str) -> DataKey:
-        row = await self._active_row(tenant, Purpose.SEAL)
+    async def _reserve(self, tenant: str) -> None:
+        row = await self.active_row(tenant, Purpose.SEAL)
         fresh = datetime.now(UTC) - row.created_at < MAX_AGE
         if fresh and await self._table.reserve(row.id, RESERVED_USES, MAX_USES):
-            key = await self._unwrap(row)
-            self._sealing[tenant] = _Sealing(key.id, row.created_at, RESERVED_USES)
-            return key
+            self._opened.put(await self._unwrap(row))
+            self._sealing[tenant] = _Sealing(row.id, row.created_at, RESERVED_USES)
+            return
         await self._table.deactivate(row.id, datetime.now(UTC))
-        return await self._reserve(tenant)
+        await self._reserve(tenant)

@@ -1,4 +1,7 @@
-"""The interface of a key provider: it holds the KEK, wraps data keys with it and never gives it away."""
+"""The interface of a key provider: it holds KEKs, wraps keys with them and never gives one away.
+
+A KEK has an id: printable text without a secret, unique among all providers, kept beside each key that it wraps.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,41 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ProviderDescription:
-    """What may be shown of a provider: its type, the id of its KEK, and where it is."""
+    """What may be shown of a provider: its type, and where it is."""
 
     provider: str
-    kek: str
     location: str
 
 
 class KeyProvider(Protocol):
-    """Wraps and unwraps 32-byte keys. `context` is authenticated: unwrapping with another one fails."""
+    """Wraps and unwraps 32-byte keys. `context` is authenticated: unwrapping with another one fails.
 
-    async def wrap(self, key: bytes, context: bytes) -> bytes:
-        """Return the wrapped key; raises KeyUnavailable."""
+    Every method raises KeyUnavailable: KeyProviderUnavailable where the provider does not answer and may do so later.
+    """
 
-    async def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """Return the key; raises KeyUnavailable."""
+    async def wrap(self, kek: str, key: bytes, context: bytes) -> bytes:
+        """Return the key, wrapped by this KEK."""
+
+    async def unwrap(self, kek: str, wrapped: bytes, context: bytes) -> bytes:
+        """Return the key."""
 
     async def health(self) -> None:
-        """Raise KeyUnavailable if the KEK cannot be used at the moment."""
+        """Raise KeyUnavailable if the provider cannot be used at the moment."""
 
     def describe(self) -> ProviderDescription:
         """Say what this provider is."""
+
+    def holds(self, kek: str) -> bool:
+        """Tell from its id whether a KEK is, or was, one of this provider's."""
+
+    async def newest(self) -> str:
+        """Return the id of the KEK that an empty vault begins with."""
+
+    async def make(self, tenant: str | None) -> str:
+        """Make a KEK, for one tenant or for all, and return its id; raises KekNotMade where that is done elsewhere."""
+
+    async def destroy(self, kek: str) -> None:
+        """Destroy a KEK for good; raises KekNotDestroyed where that is done elsewhere."""
+
+    async def close(self) -> None:
+        """Disconnect, and forget what is in memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.crypto.certificates import StoredAuthority
@@ -13,8 +14,8 @@ _ACTIVE = f"SELECT {_COLUMNS} FROM authorities WHERE state = 'active'"  # noqa: 
 _ADD = f"""
 INSERT INTO authorities ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608
-_RETIRE = "UPDATE authorities SET state = 'retired' WHERE state = 'active'"
-_ACTIVATE = "UPDATE authorities SET state = 'active' WHERE state = 'next' RETURNING id"
+_RETIRE = "UPDATE authorities SET state = 'deactivated', deactivated_at = $1 WHERE state = 'active'"
+_ACTIVATE = "UPDATE authorities SET state = 'active' WHERE state = 'pre-active' RETURNING id"
 
 
 async def active_authority(executor: Pool | Connection) -> StoredAuthority | None:
@@ -39,6 +40,6 @@ async def add_authority(connection: Connection, new: StoredAuthority) -> bool:
 async def activate_next(connection: Connection) -> UUID | None:
     """Retire the active authority and activate the next one, in the caller's transaction; return its id."""
     with translated():
-        await connection.execute(_RETIRE)
+        await connection.execute(_RETIRE, datetime.now(UTC))
         found: UUID | None = await connection.fetchval(_ACTIVATE)
         return found

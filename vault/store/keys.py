@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.crypto.data_key import WrappedKey
 from vault.store.database import Connection, Pool, translated
 
-_COLUMNS = "id, tenant, purpose, kek, wrapped, created_at"
+_COLUMNS = "id, tenant, purpose, kek, wrapped, created_at, state, public_key"
 _FIND = f"SELECT {_COLUMNS} FROM data_keys WHERE id = $1"  # noqa: S608  # constant columns
 _ACTIVE = f"SELECT {_COLUMNS} FROM data_keys WHERE tenant = $1 AND purpose = $2 AND state = 'active'"  # noqa: S608
-_NEWEST = f"SELECT {_COLUMNS} FROM data_keys ORDER BY created_at DESC LIMIT 1"  # noqa: S608
+_SUCCESSOR = f"SELECT {_COLUMNS} FROM data_keys WHERE tenant = $1 AND purpose = $2 AND state = 'pre-active'"  # noqa: S608
+_ACTIVE_KEK = "SELECT id FROM keks WHERE tenant = $1 AND state = 'active'"
+_NEWEST = f"""
+SELECT {_COLUMNS} FROM data_keys WHERE state = 'active' ORDER BY created_at DESC LIMIT 1
+"""  # noqa: S608
+# Under a KEK that is active still: one that was just replaced gets no more keys to wrap.
 _ADD = """
-INSERT INTO data_keys (id, tenant, purpose, kek, wrapped, created_at, state)
-VALUES ($1, $2, $3, $4, $5, $6, 'active')
+INSERT INTO data_keys (id, tenant, purpose, kek, wrapped, created_at, state, public_key, activated_at)
+SELECT $1::uuid, $2::text, $3::text, $4::text, $5::bytea, $6::timestamptz, $7::text, $8::bytea,
+       CASE WHEN $7 = 'active' THEN $6 END
+FROM keks WHERE id = $4 AND state = 'active'
 ON CONFLICT DO NOTHING
 """
 _RESERVE = """
@@ -23,40 +30,60 @@ UPDATE data_keys SET uses = uses + $2 WHERE id = $1 AND state = 'active' AND use
 _DEACTIVATE = """
 UPDATE data_keys SET state = 'deactivated', deactivated_at = $2 WHERE id = $1 AND state = 'active'
 """
+_ADD_KEK = """
+INSERT INTO keks (id, tenant, provider, state, created_at, activated_at) VALUES ($1, $2, $3, 'active', $4, $4)
+ON CONFLICT DO NOTHING
+"""
 
 
 class KeyRows:
-    """The keyring's table, over a pool."""
+    """The keyring's tables, over a pool or a connection."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, executor: Pool | Connection) -> None:
+        self._executor = executor
 
     async def find(self, key_id: UUID) -> WrappedKey | None:
-        with translated():
-            row = await self._pool.fetchrow(_FIND, key_id)
-        return WrappedKey(*row) if row else None
+        return await self._row(_FIND, key_id)
 
     async def newest(self) -> WrappedKey | None:
-        with translated():
-            row = await self._pool.fetchrow(_NEWEST)
-        return WrappedKey(*row) if row else None
+        return await self._row(_NEWEST)
 
     async def active(self, tenant: str, purpose: str) -> WrappedKey | None:
-        with translated():
-            row = await self._pool.fetchrow(_ACTIVE, tenant, purpose)
-        return WrappedKey(*row) if row else None
+        return await self._row(_ACTIVE, tenant, purpose)
 
-    async def add_active(self, key: WrappedKey) -> None:
+    async def successor(self, tenant: str, purpose: str) -> WrappedKey | None:
+        return await self._row(_SUCCESSOR, tenant, purpose)
+
+    async def add(self, key: WrappedKey) -> None:
+        columns = (key.id, key.tenant, key.purpose, key.kek, key.wrapped, key.created_at, key.state, key.public_key)
         with translated():
-            await self._pool.execute(_ADD, key.id, key.tenant, key.purpose, key.kek, key.wrapped, key.created_at)
+            await self._executor.execute(_ADD, *columns)
 
     async def reserve(self, key_id: UUID, uses: int, limit: int) -> bool:
         with translated():
-            return await self._pool.fetchval(_RESERVE, key_id, uses, limit) is not None
+            return await self._executor.fetchval(_RESERVE, key_id, uses, limit) is not None
 
     async def deactivate(self, key_id: UUID, at: datetime) -> None:
         with translated():
-            await self._pool.execute(_DEACTIVATE, key_id, at)
+            await self._executor.execute(_DEACTIVATE, key_id, at)
+
+    async def changes(self) -> int:
+        with translated():
+            return int(await self._executor.fetchval("SELECT number FROM key_changes"))
+
+    async def active_kek(self, tenant: str) -> str | None:
+        with translated():
+            found: str | None = await self._executor.fetchval(_ACTIVE_KEK, tenant)
+            return found
+
+    async def add_active_kek(self, kek: str, tenant: str, provider: str) -> None:
+        with translated():
+            await self._executor.execute(_ADD_KEK, kek, tenant, provider, datetime.now(UTC))
+
+    async def _row(self, sql: str, *arguments: object) -> WrappedKey | None:
+        with translated():
+            row = await self._executor.fetchrow(sql, *arguments)
+        return WrappedKey(*row) if row else None
 
 
 async def any_data_key(connection: Connection) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -18,22 +18,30 @@ class Known(NamedTuple):
     digits: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A card-shaped form that a token could get, and its fingerprint."""
+class Mark(NamedTuple):
+    """A fingerprint, and the key that it was made with."""
 
     fingerprint: bytes
+    data_key: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A card-shaped form that a token could get, and its fingerprints: one by each fingerprint key in use."""
+
+    marks: Sequence[Mark]
     digits: str
 
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """A sealed value to be stored, unless its fingerprint is known already. No fingerprint: always stored.
+    """A sealed value to be stored, unless one of its fingerprints is known already. None: always stored.
 
-    Its token gets the first of the `candidates` that is free; without any it has no card-shaped form.
+    Its token gets a card-shaped form that it has already and that `fits`, or the first of the `candidates` that is
+    free; without any it has no card-shaped form.
     """
 
-    fingerprint: bytes | None
+    marks: Sequence[Mark]
     token: UUID
     tenant: str
     kind: str
@@ -42,6 +50,7 @@ class NewRecord:
     brand: str | None
     last4: str | None
     candidates: Sequence[Candidate] = ()
+    fits: Callable[[str], bool] = lambda _digits: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,9 @@ FROM cvc_leases WHERE token = ANY($1::uuid[]) OR card = ANY($2::uuid[])
 """
 
 _FIND_FINGERPRINTS = "SELECT fingerprint, token, card_token FROM fingerprints WHERE fingerprint = ANY($1::bytea[])"
+_FIND_CARD_TOKENS = """
+SELECT DISTINCT token, card_token FROM fingerprints WHERE token = ANY($1::uuid[]) AND card_token IS NOT NULL
+"""
 _PURGE_LEASES = "DELETE FROM cvc_leases WHERE expires_at <= $1 RETURNING 1"
 _END_LEASES = "DELETE FROM cvc_leases WHERE token = ANY($1::uuid[])"
 
@@ -112,6 +124,15 @@ class Records:
             rows = await self._pool.fetch(_FIND_FINGERPRINTS, [each for many in wanted for each in many])
         known = {row[0]: Known(row[1], row[2]) for row in rows}
         return [{each: known[each] for each in many if each in known} for many in wanted]
+
+    async def find_card_tokens(self, tokens: Sequence[UUID]) -> dict[UUID, list[str]]:
+        """Return the card-shaped forms that tokens have; those that have none are left out."""
+        with translated():
+            rows = await self._pool.fetch(_FIND_CARD_TOKENS, tokens)
+        found: dict[UUID, list[str]] = {}
+        for token, digits in rows:
+            found.setdefault(token, []).append(digits)
+        return found
 
     async def end_leases(self, ended: Sequence[Sequence[UUID]]) -> list[None]:
         """Delete leases. They are unlogged: nothing is left of them but free space in the table."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.audit.event import Event
-from vault.store.records import Known, NewLease, NewRecord
+from vault.store.records import Known, Mark, NewLease, NewRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,19 @@ class Conflict(Exception):
 class Rows:
     """The rows of several writes. Raises Conflict if one of them cannot be written."""
 
-    def __init__(self, writes: Sequence[Write], known: Mapping[bytes, Known], cvc_attempts: int) -> None:
+    def __init__(
+        self,
+        writes: Sequence[Write],
+        known: Mapping[bytes, Known],
+        card_tokens: Mapping[UUID, Sequence[str]],
+        cvc_attempts: int,
+    ) -> None:
         self._now = datetime.now(UTC)
         self._cvc_attempts = cvc_attempts
         self._writes = writes
         self._known = known
+        self._card_tokens = card_tokens
+        self._made_with: dict[bytes, UUID] = {}
         self._relied_on: set[UUID] = set()
         self._new: list[NewRecord] = []
         self.new: dict[bytes, Known] = {}
@@ -48,27 +56,36 @@ class Rows:
         return Known(token, self._card_token(record, token)) if record.candidates else Known(token)
 
     def _token(self, record: NewRecord) -> UUID:
-        if record.fingerprint is None:
-            self._new.append(record)
-            return record.token
-        found = self._find(record.fingerprint)
+        found = self._found(record.marks)
         if found is None:
             self._new.append(record)
-            self.new[record.fingerprint] = Known(record.token)
-            return record.token
+            found = Known(record.token)
         if found.digits is not None:
             raise Conflict("card_token_given")
+        self._note(record.marks, found)
         return found.token
 
     def _card_token(self, record: NewRecord, token: UUID) -> str:
+        given = [digits for digits in self._card_tokens.get(token, ()) if record.fits(digits)]
+        if given:
+            return min(given)
         for candidate in record.candidates:
             wanted = Known(token, candidate.digits)
-            found = self._find(candidate.fingerprint)
-            if found is None:
-                self.new[candidate.fingerprint] = wanted
+            found = self._found(candidate.marks)
             if found is None or found == wanted:
+                self._note(candidate.marks, wanted)
                 return candidate.digits
         raise Conflict("card_tokens_exhausted")
+
+    def _found(self, marks: Sequence[Mark]) -> Known | None:
+        return next((found for mark in marks if (found := self._find(mark.fingerprint)) is not None), None)
+
+    def _note(self, marks: Sequence[Mark], known: Known) -> None:
+        """Write those of the fingerprints that are not there yet."""
+        for mark in marks:
+            if self._find(mark.fingerprint) is None:
+                self.new[mark.fingerprint] = known
+                self._made_with[mark.fingerprint] = mark.data_key
 
     def _find(self, fingerprint: bytes) -> Known | None:
         if (found := self.new.get(fingerprint)) is None and (found := self._known.get(fingerprint)) is not None:
@@ -78,7 +95,7 @@ class Rows:
     def parts(self) -> dict[str, list[list[object]]]:
         """Return the columns of each part of the statement; parts without rows are empty."""
         # Sorted, so that two processes that insert the same cards wait for one another in the same order.
-        fingerprints = sorted((mark, *known) for mark, known in self.new.items())
+        fingerprints = sorted((mark, *known, self._made_with[mark]) for mark, known in self.new.items())
         return {
             "records": _columns(
                 (r.token, r.tenant, r.kind, r.data_key, r.sealed, r.brand, r.last4, self._now) for r in self._new

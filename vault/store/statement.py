@@ -21,8 +21,8 @@ _PARTS: Mapping[str, str] = {
                              {}::text[], {}::text[], {}::timestamptz[])
     """,
     "fingerprints": """
-        INSERT INTO fingerprints (fingerprint, token, card_token)
-        SELECT * FROM unnest({}::bytea[], {}::uuid[], {}::text[]) ON CONFLICT DO NOTHING RETURNING 1
+        INSERT INTO fingerprints (fingerprint, token, card_token, data_key)
+        SELECT * FROM unnest({}::bytea[], {}::uuid[], {}::text[], {}::uuid[]) ON CONFLICT DO NOTHING RETURNING 1
     """,
     "known": "SELECT 1 FROM tokens WHERE token = ANY({}::uuid[])",
     "leases": """

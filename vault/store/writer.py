@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 
@@ -52,7 +53,9 @@ class Writer:
         self._pool = pool
         self._cvc_attempts = cvc_attempts
         self._chain: Chain | None = None
+        self._records = records
         self._known: OrderedDict[bytes, Known] = OrderedDict()
+        self._card_tokens: OrderedDict[UUID, list[str]] = OrderedDict()
         self._look_ups = Batcher(records.find_fingerprints, limit=BATCH_LIMIT)
         self._batches = Batcher(self._run, limit=BATCH_LIMIT)
         self.statistics = Statistics()
@@ -74,6 +77,22 @@ class Writer:
         unknown = [each for record in write.records for each in _fingerprints(record) if each not in self._known]
         if unknown:
             self._remember(await self._look_ups.submit(unknown))
+        await self._look_up_card_tokens(write)
+
+    async def _look_up_card_tokens(self, write: Write) -> None:
+        """Known cards may have card-shaped tokens that are none of the candidates: an older key's."""
+        cards = [token for record in write.records if (token := self._without_candidate(record)) is not None]
+        if cards:
+            self._card_tokens.update(await self._records.find_card_tokens(cards))
+            while len(self._card_tokens) > KNOWN_LIMIT:
+                self._card_tokens.popitem(last=False)
+
+    def _without_candidate(self, record: NewRecord) -> UUID | None:
+        card = next((known for mark in record.marks if (known := self._known.get(mark.fingerprint))), None)
+        if card is None or not record.candidates or card.token in self._card_tokens:
+            return None
+        given = (self._known.get(mark.fingerprint) for each in record.candidates for mark in each.marks)
+        return None if any(known is not None and known.token == card.token for known in given) else card.token
 
     def _remember(self, tokens: Mapping[bytes, Known]) -> None:
         self._known.update(tokens)
@@ -104,7 +123,7 @@ class Writer:
         return DatabaseUnavailable()
 
     async def _commit(self, writes: Sequence[Write]) -> list[list[Known]]:
-        batch = Rows(writes, self._known, self._cvc_attempts)
+        batch = Rows(writes, self._known, self._card_tokens, self._cvc_attempts)
         if self._chain is None:
             self._chain = await open_chain(self._pool)
         links = self._chain.link(batch.events)
@@ -132,5 +151,5 @@ class Writer:
 
 
 def _fingerprints(record: NewRecord) -> list[bytes]:
-    own = [] if record.fingerprint is None else [record.fingerprint]
-    return [*own, *(each.fingerprint for each in record.candidates)]
+    marks = [*record.marks, *(mark for each in record.candidates for mark in each.marks)]
+    return [mark.fingerprint for mark in marks]

@@ -16,11 +16,13 @@ from vault.audit.event import Event, Outcome
 from vault.crypto.certificates import StoredAuthority
 from vault.errors import AuthorityNextExists, AuthorityNextMissing
 from vault.keys.authority_key import authority_secret, make_authority
-from vault.keys.file import FileKeyProvider
+from vault.keys.keks import Keks
+from vault.keys.providers import build_all
 from vault.settings import VaultSettings
 from vault.store.audit import append
 from vault.store.authorities import activate_next, active_authority, add_authority, list_authorities
 from vault.store.database import Connection, Database, Role, translated
+from vault.store.keys import KeyRows
 
 __all__ = ["StoredAuthority", "activate", "authorities", "ensure_authority", "make_next", "trusted"]
 
@@ -31,9 +33,9 @@ async def ensure_authority(settings: VaultSettings, database: Database) -> bool:
     try:
         if await active_authority(connection) is not None:
             return False
-        return await _make(connection, settings, "active", "ca.create") is not None
     finally:
         await connection.close()
+    return await _make(settings, database, "active", "ca.create") is not None
 
 
 async def authorities(settings: VaultSettings, database: Database) -> list[StoredAuthority]:
@@ -52,21 +54,17 @@ async def trusted(settings: VaultSettings, database: Database) -> list[StoredAut
     Raises KeyUnavailable if one of them was not made by this Panless: whoever can write to the table could otherwise
     have clients trust an authority of their own.
     """
-    provider = FileKeyProvider(settings.kek_file)
-    found = [each for each in await authorities(settings, database) if each.state in ("active", "next")]
-    for each in found:
-        await authority_secret(provider, each)
+    found = [each for each in await authorities(settings, database) if each.state in ("active", "pre-active")]
+    async with _changing(settings, database) as (_, keks):
+        for each in found:
+            await authority_secret(keks, each)
     return found
 
 
 async def make_next(settings: VaultSettings, database: Database) -> StoredAuthority:
     """Make the authority that will take over; raises AuthorityNextExists if it is there already."""
     await ensure_authority(settings, database)
-    connection = await database.connect(Role.OWNER)
-    try:
-        made = await _make(connection, settings, "next", "ca.rotate")
-    finally:
-        await connection.close()
+    made = await _make(settings, database, "pre-active", "ca.rotate")
     if made is None:
         raise AuthorityNextExists
     return made
@@ -75,7 +73,7 @@ async def make_next(settings: VaultSettings, database: Database) -> StoredAuthor
 async def activate(settings: VaultSettings, database: Database) -> UUID:
     """Let the next authority sign from now on, and retire the active one; raises AuthorityNextMissing."""
     await trusted(settings, database)
-    async with _changing(database) as connection:
+    async with _changing(settings, database) as (connection, _):
         activated = await activate_next(connection)
         if activated is None:
             raise AuthorityNextMissing
@@ -84,25 +82,28 @@ async def activate(settings: VaultSettings, database: Database) -> UUID:
 
 
 async def _make(
-    connection: Connection, settings: VaultSettings, state: Literal["active", "next"], action: str
+    settings: VaultSettings, database: Database, state: Literal["active", "pre-active"], action: str
 ) -> StoredAuthority | None:
-    made = await make_authority(FileKeyProvider(settings.kek_file), state)
-    with translated():
-        async with connection.transaction():
-            if not await add_authority(connection, made):
-                return None
-            await append(connection, [_event(action, made.id)])
+    async with _changing(settings, database) as (connection, keks):
+        made = await make_authority(keks, state)
+        if not await add_authority(connection, made):
+            return None
+        await append(connection, [_event(action, made.id)])
     return made
 
 
 @asynccontextmanager
-async def _changing(database: Database) -> AsyncIterator[Connection]:
-    """Connect as the owner, in a transaction."""
+async def _changing(settings: VaultSettings, database: Database) -> AsyncIterator[tuple[Connection, Keks]]:
+    """Connect as the owner, in a transaction, and to the key providers."""
     connection = await database.connect(Role.OWNER)
     try:
-        with translated():
-            async with connection.transaction():
-                yield connection
+        keks = Keks(build_all(settings.providers), KeyRows(connection))
+        try:
+            with translated():
+                async with connection.transaction():
+                    yield connection, keks
+        finally:
+            await keks.close()
     finally:
         await connection.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from vault.errors import KeyUnavailable
+from vault.key_settings import FileSettings
 from vault.keys.file import FileKeyProvider
 from vault.settings import VaultSettings
 from vault.store.database import Database, Role
@@ -29,23 +30,24 @@ async def ensure_development_kek(settings: VaultSettings, database: Database) ->
 
     Raises KeyUnavailable when the file is missing but data keys exist: a new KEK could open none of them.
     """
-    if settings.kek_file.exists() or not settings.embedded:
+    file = settings.providers[0]
+    if not isinstance(file, FileSettings) or file.path.exists() or not settings.embedded:
         return False
     connection = await database.connect(Role.PROXY)
     try:
-        if await any_data_key(connection):
-            raise KeyUnavailable(key="kek", reason=f"{settings.kek_file} is missing, and the vault was sealed under it")
+        if len(settings.providers) == 1 and await any_data_key(connection):
+            raise KeyUnavailable(key="kek", reason=f"{file.path} is missing, and the vault was sealed under it")
     finally:
         await connection.close()
-    FileKeyProvider.create(settings.kek_file)
+    FileKeyProvider.create(file.path)
     return True
 
 
-def create_kek(settings: VaultSettings) -> None:
+def create_kek(file: FileSettings) -> None:
     """Make a new KEK file; raises KeyUnavailable if there is one."""
     try:
-        FileKeyProvider.create(settings.kek_file)
+        FileKeyProvider.create(file.path)
     except FileExistsError:
-        raise KeyUnavailable(key="kek", reason=f"{settings.kek_file} exists already; it stays as it is") from None
+        raise KeyUnavailable(key="kek", reason=f"{file.path} exists already; it stays as it is") from None
     except OSError:
-        raise KeyUnavailable(key="kek", reason=f"{settings.kek_file} cannot be written") from None
+        raise KeyUnavailable(key="kek", reason=f"{file.path} cannot be written") from None

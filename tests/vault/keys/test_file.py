@@ -15,6 +15,7 @@ import pytest
 
 from vault.crypto.data_key import WrappedKey
 from vault.errors import KeyUnavailable
+from vault.key_settings import FileSettings
 from vault.keys.file import FileKeyProvider
 from vault.tokens import uuid7
 
@@ -36,11 +37,11 @@ def key_row(vector: dict) -> WrappedKey:
 
 @vectors
 async def test_an_old_data_key_is_unwrapped(tmp_path, vector):
-    provider = FileKeyProvider(write(tmp_path / "kek", vector["file"]))
+    provider = FileKeyProvider(FileSettings(write(tmp_path / "kek", vector["file"])))
     row = key_row(vector)
     assert row.context.hex() == vector["context"]
-    assert (await provider.unwrap(row.wrapped, row.context)).hex() == vector["data_key"]
-    assert provider.describe().kek == vector["file"].split()[1]
+    assert (await provider.unwrap(vector["file"].split()[1], row.wrapped, row.context)).hex() == vector["data_key"]
+    assert await provider.newest() == vector["file"].split()[1]
 
 
 @vectors
@@ -56,12 +57,12 @@ def test_a_vector_is_what_aes_gcm_gives_for_the_documented_context(vector):
 
 async def test_what_is_wrapped_is_unwrapped_in_the_same_context_only(tmp_path):
     FileKeyProvider.create(tmp_path / "kek")
-    provider = FileKeyProvider(tmp_path / "kek")
+    provider = FileKeyProvider(FileSettings(tmp_path / "kek"))
     row = WrappedKey(uuid7(), "default", "seal", "kek", b"", datetime.now(UTC))
     secret = b"0123456789abcdef0123456789abcdef"
-    wrapped = await provider.wrap(secret, row.context)
+    wrapped = await provider.wrap(await provider.newest(), secret, row.context)
     assert secret not in wrapped
-    assert await provider.unwrap(wrapped, row.context) == secret
+    assert await provider.unwrap(await provider.newest(), wrapped, row.context) == secret
     others = [
         WrappedKey(row.id, "other", "seal", "kek", b"", row.created_at),
         WrappedKey(row.id, "default", "fingerprint", "kek", b"", row.created_at),
@@ -70,25 +71,25 @@ async def test_what_is_wrapped_is_unwrapped_in_the_same_context_only(tmp_path):
     ]
     for context in [other.context for other in others] + [b"", row.context + b"\x00"]:
         with pytest.raises(KeyUnavailable) as caught:
-            await provider.unwrap(wrapped, context)
+            await provider.unwrap(await provider.newest(), wrapped, context)
         assert "0123456789abcdef" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_changed_wrapping_and_another_kek_do_not_unwrap(tmp_path):
     for name in ("mine", "other"):
         FileKeyProvider.create(tmp_path / name)
-    mine, other = (FileKeyProvider(tmp_path / name) for name in ("mine", "other"))
-    wrapped = await mine.wrap(bytes(32), b"context")
+    mine, other = (FileKeyProvider(FileSettings(tmp_path / name)) for name in ("mine", "other"))
+    wrapped = await mine.wrap(await mine.newest(), bytes(32), b"context")
     for bit in range(len(wrapped) * 8):
         changed = bytearray(wrapped)
         changed[bit // 8] ^= 1 << bit % 8
         with pytest.raises(KeyUnavailable):
-            await mine.unwrap(bytes(changed), b"context")
+            await mine.unwrap(await mine.newest(), bytes(changed), b"context")
     for box in (b"", wrapped[:-1], wrapped[1:], wrapped + b"\x00"):
         with pytest.raises(KeyUnavailable):
-            await mine.unwrap(box, b"context")
+            await mine.unwrap(await mine.newest(), box, b"context")
     with pytest.raises(KeyUnavailable):
-        await other.unwrap(wrapped, b"context")
+        await other.unwrap(await other.newest(), wrapped, b"context")
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -125,14 +126,14 @@ def test_a_file_that_others_can_get_at_is_refused(tmp_path, mode):
     FileKeyProvider.create(tmp_path / "kek")
     (tmp_path / "kek").chmod(mode)
     with pytest.raises(KeyUnavailable, match="chmod 600"):
-        FileKeyProvider(tmp_path / "kek")
+        FileKeyProvider(FileSettings(tmp_path / "kek"))
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_a_file_of_its_owner_alone_is_taken(tmp_path, mode):
     FileKeyProvider.create(tmp_path / "kek")
     (tmp_path / "kek").chmod(mode)
-    assert FileKeyProvider(tmp_path / "kek").describe().provider == "file"
+    assert FileKeyProvider(FileSettings(tmp_path / "kek")).describe().provider == "file"
 
 
 GARBAGE = {
@@ -163,7 +164,7 @@ def seen(error: BaseException) -> str:
 def test_garbage_is_refused_and_not_shown(tmp_path, name):
     path = write(tmp_path / "kek", GARBAGE[name])
     with pytest.raises(KeyUnavailable) as caught:
-        FileKeyProvider(path)
+        FileKeyProvider(FileSettings(path))
     assert str(path) in str(caught.value)
     assert CANARY[:20] not in seen(caught.value)
 
@@ -171,20 +172,20 @@ def test_garbage_is_refused_and_not_shown(tmp_path, name):
 def test_a_kek_with_a_stray_byte_is_refused_and_not_shown(tmp_path):
     path = write(tmp_path / "kek", f"panless-kek-1 kek_1 {CANARY}\n".encode() + b"\xff")
     with pytest.raises(KeyUnavailable) as caught:
-        FileKeyProvider(path)
+        FileKeyProvider(FileSettings(path))
     assert CANARY[:20] not in seen(caught.value)
 
 
 def test_a_file_that_is_not_there_or_is_a_directory_is_refused(tmp_path):
     with pytest.raises(KeyUnavailable, match="there is no file"):
-        FileKeyProvider(tmp_path / "nowhere")
+        FileKeyProvider(FileSettings(tmp_path / "nowhere"))
     with pytest.raises(KeyUnavailable, match="cannot be read"):
-        FileKeyProvider(tmp_path)
+        FileKeyProvider(FileSettings(tmp_path))
 
 
 def test_nothing_that_can_be_shown_of_a_provider_is_its_key(tmp_path):
     FileKeyProvider.create(tmp_path / "kek")
-    provider = FileKeyProvider(tmp_path / "kek")
+    provider = FileKeyProvider(FileSettings(tmp_path / "kek"))
     key = (tmp_path / "kek").read_text().split()[2]
     raw = base64.b64decode(key)
     shown = f"{provider!r} {provider} {provider.describe()!r}"

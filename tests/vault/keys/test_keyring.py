@@ -13,8 +13,10 @@ import pytest
 
 from vault.crypto.data_key import DataKey
 from vault.errors import KeyUnavailable
+from vault.key_settings import FileSettings
 from vault.keys import keyring as module
 from vault.keys.file import FileKeyProvider
+from vault.keys.keks import Keks
 from vault.keys.keyring import MAX_USES, RESERVED_USES, Keyring
 from vault.store.keys import KeyRows
 
@@ -23,21 +25,21 @@ class CountingProvider(FileKeyProvider):
     """The real one; it counts what it is asked for, takes its time, and can be unplugged."""
 
     def __init__(self, path) -> None:
-        super().__init__(path)
+        super().__init__(FileSettings(path))
         self.wrapped = 0
         self.unwrapped = 0
         self.plugged = True
 
-    async def wrap(self, key: bytes, context: bytes) -> bytes:
+    async def wrap(self, kek: str, key: bytes, context: bytes) -> bytes:
         self.wrapped += 1
-        return await super().wrap(key, context)
+        return await super().wrap(kek, key, context)
 
-    async def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+    async def unwrap(self, kek: str, wrapped: bytes, context: bytes) -> bytes:
         self.unwrapped += 1
         await asyncio.sleep(0.01)
         if not self.plugged:
             raise KeyUnavailable(key="kek", reason="it was unplugged")
-        return await super().unwrap(wrapped, context)
+        return await super().unwrap(kek, wrapped, context)
 
 
 @pytest.fixture
@@ -48,9 +50,14 @@ def provider(kek) -> CountingProvider:
 @pytest.fixture
 async def open_keyring(open_pool, provider) -> Callable:
     async def make(cache_seconds: float = 60) -> Keyring:
-        return Keyring(provider, KeyRows(await open_pool(size=2)), cache_seconds=cache_seconds)
+        table = KeyRows(await open_pool(size=2))
+        return Keyring(Keks([provider], table), table, cache_seconds=cache_seconds)
 
     return make
+
+
+async def fingerprint_key(keyring: Keyring, tenant: str = "default") -> DataKey:
+    return (await keyring.fingerprint_keys(tenant)).active
 
 
 async def states(owner) -> dict:
@@ -61,7 +68,7 @@ async def states(owner) -> dict:
 async def test_two_keyrings_at_once_make_one_active_key(open_keyring, owner):
     keyrings = [await open_keyring() for _ in range(4)]
     keys = await asyncio.gather(*(keyring.sealing_key("default") for keyring in keyrings))
-    marks = await asyncio.gather(*(keyring.fingerprint_key("default") for keyring in keyrings))
+    marks = await asyncio.gather(*(fingerprint_key(keyring) for keyring in keyrings))
     assert len({key.id for key in keys}) == len({key.secret for key in keys}) == 1
     assert len({key.id for key in marks}) == len({key.secret for key in marks}) == 1
     assert keys[0].secret != marks[0].secret
@@ -72,7 +79,7 @@ async def test_two_keyrings_at_once_make_one_active_key(open_keyring, owner):
 async def test_tenants_have_keys_of_their_own(open_keyring):
     keyring = await open_keyring()
     keys = [await keyring.sealing_key(tenant) for tenant in ("default", "other")]
-    marks = [await keyring.fingerprint_key(tenant) for tenant in ("default", "other")]
+    marks = [await fingerprint_key(keyring, tenant) for tenant in ("default", "other")]
     assert len({key.secret for key in keys + marks}) == 4
 
 
@@ -109,7 +116,7 @@ async def test_a_caller_that_goes_away_leaves_the_others_their_key(open_keyring,
 
 async def test_no_plaintext_key_is_in_the_database(open_keyring, owner):
     keyring = await open_keyring()
-    keys = [await keyring.sealing_key("default"), await keyring.fingerprint_key("default")]
+    keys = [await keyring.sealing_key("default"), await fingerprint_key(keyring)]
     for row in await owner.fetch("SELECT data_keys::text AS whole FROM data_keys"):
         for key in keys:
             assert key.secret.hex() not in row["whole"]
@@ -197,7 +204,7 @@ async def test_a_key_row_that_was_changed_or_moved_does_not_unwrap(open_keyring,
     keyring = await open_keyring()
     with pytest.raises(KeyUnavailable):
         await keyring.opening_key(row["id"])
-    use = keyring.sealing_key if row["purpose"] == "seal" else keyring.fingerprint_key
+    use = keyring.sealing_key if row["purpose"] == "seal" else keyring.fingerprint_keys
     with pytest.raises(KeyUnavailable):
         await use(row["tenant"])
 
@@ -214,12 +221,12 @@ async def test_a_cached_key_lasts_for_its_time_and_no_longer(open_keyring, provi
     keyring = await open_keyring(cache_seconds=0.3)
     await keyring.opening_key(key.id)
     await keyring.sealing_key("default")
-    await keyring.fingerprint_key("default")
+    await fingerprint_key(keyring)
     provider.plugged = False
     assert (await keyring.opening_key(key.id)).secret == key.secret
     assert (await keyring.sealing_key("default")).id == key.id
     await asyncio.sleep(0.35)
-    for use in (keyring.opening_key(key.id), keyring.sealing_key("default"), keyring.fingerprint_key("default")):
+    for use in (keyring.opening_key(key.id), keyring.sealing_key("default"), fingerprint_key(keyring)):
         with pytest.raises(KeyUnavailable):
             await use
     provider.plugged = True

@@ -12,7 +12,7 @@ import pytest
 from vault.audit.event import Event, Outcome
 from vault.errors import CvcGone, DatabaseFailed
 from vault.store.database import Role
-from vault.store.records import Known, NewLease, NewRecord, Records
+from vault.store.records import Known, Mark, NewLease, NewRecord, Records
 from vault.store.writer import BATCH_LIMIT, Write, Writer
 from vault.tokens import Token, uuid7
 from vault.upkeep.history import verify_history
@@ -27,7 +27,7 @@ def event(tokens: Sequence[Known] = (), action: str = "tokenize") -> Event:
 
 def record(card: object, *, tenant: str = "default") -> NewRecord:
     mark = hashlib.sha256(f"{tenant} {card}".encode()).digest()
-    return NewRecord(mark, uuid7(), tenant, "pan", uuid7(), b"sealed", "visa", "4242")
+    return NewRecord([Mark(mark, uuid7())], uuid7(), tenant, "pan", uuid7(), b"sealed", "visa", "4242")
 
 
 def lease(of: int | None = None, *, seconds: float = 60) -> NewLease:

@@ -1,0 +1,86 @@
+"""Unwrapped keys in memory, each for a limited time.
+
+A key that is in use is fetched again once half of its time is up, aside, so that nobody waits for it, and so that a
+provider that is away for less than the other half is not noticed. When its time is up it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from vault.crypto.data_key import DataKey
+from vault.errors import PanlessError
+
+RETRY_SECONDS = 1.0
+CLOCK_SECONDS = 0.01  # timers of some event loops count in milliseconds
+
+
+@dataclass(slots=True)
+class _Held:
+    key: DataKey
+    renew_at: float
+    until: float
+
+
+class KeyCache:
+    """Keys by id. `fetch` finds and unwraps one; it is called once however many want the key."""
+
+    def __init__(self, seconds: float, fetch: Callable[[UUID], Awaitable[DataKey]]) -> None:
+        self._seconds = seconds
+        self._fetch = fetch
+        self._held: dict[UUID, _Held] = {}
+        self._under_way: dict[UUID, asyncio.Task[DataKey]] = {}
+        self._generation = 0
+
+    async def get(self, key_id: UUID) -> DataKey:
+        """Return a key; raises what `fetch` raises."""
+        held = self._held.get(key_id)
+        if held is None:
+            return await asyncio.shield(self._fetching(key_id))
+        if asyncio.get_running_loop().time() >= held.renew_at:
+            held.renew_at += RETRY_SECONDS
+            self._fetching(key_id).add_done_callback(_noticed)
+        return held.key
+
+    def put(self, key: DataKey) -> None:
+        """Hold a key from now on."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._held[key.id] = _Held(key, now + self._seconds / 2, now + self._seconds)
+        loop.call_later(self._seconds, self._end, key.id)
+
+    def clear(self) -> None:
+        """Hold no key any longer, nor one that is on its way."""
+        self._generation += 1
+        self._held.clear()
+        self._under_way.clear()
+
+    def _end(self, key_id: UUID) -> None:
+        held = self._held.get(key_id)
+        if held is not None and held.until - CLOCK_SECONDS <= asyncio.get_running_loop().time():
+            del self._held[key_id]
+
+    def _fetching(self, key_id: UUID) -> asyncio.Task[DataKey]:
+        task = self._under_way.get(key_id)
+        if task is None:
+            task = self._under_way[key_id] = asyncio.create_task(self._run(key_id, self._generation))
+        return task
+
+    async def _run(self, key_id: UUID, generation: int) -> DataKey:
+        try:
+            key = await self._fetch(key_id)
+        finally:
+            if generation == self._generation:
+                del self._under_way[key_id]
+        if generation == self._generation:
+            self.put(key)
+        return key
+
+
+def _noticed(task: asyncio.Task[DataKey]) -> None:
+    """Renewing failed: the key stays for the rest of its time, and asking goes on."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, PanlessError):
+        raise error

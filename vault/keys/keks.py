@@ -1,0 +1,72 @@
+"""The KEKs of all configured providers, as one: which wraps new keys is what the table says, not the configuration.
+
+So all processes change over at the same moment, and a key that was wrapped before is unwrapped by the KEK it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vault.errors import KeyUnavailable
+from vault.keys.provider import KeyProvider
+
+EVERY_TENANT = ""
+
+
+class KekTable(Protocol):
+    """Where the KEKs' ids and states are kept."""
+
+    async def active_kek(self, tenant: str) -> str | None:
+        """Return the id of the tenant's active KEK."""
+
+    async def add_active_kek(self, kek: str, tenant: str, provider: str) -> None:
+        """Make `kek` the active one, unless another process was first."""
+
+
+class Keks:
+    """Wraps under the active KEK. Every method raises KeyUnavailable or a StoreError."""
+
+    def __init__(self, providers: Sequence[KeyProvider], table: KekTable, *, per_tenant: bool = False) -> None:
+        self._providers = providers
+        self._table = table
+        self._per_tenant = per_tenant
+
+    @property
+    def first(self) -> KeyProvider:
+        """The provider that makes new KEKs."""
+        return self._providers[0]
+
+    async def wrap(self, tenant: str, key: bytes, context: bytes) -> tuple[str, bytes]:
+        """Return the id of the KEK that a tenant's new keys are wrapped by, and the wrapped key."""
+        kek = await self.active(tenant)
+        return kek, await self.provider(kek).wrap(kek, key, context)
+
+    async def unwrap(self, kek: str, wrapped: bytes, context: bytes) -> bytes:
+        """Return a key that this KEK has wrapped."""
+        return await self.provider(kek).unwrap(kek, wrapped, context)
+
+    async def active(self, tenant: str) -> str:
+        """Return the active KEK; makes the first one of a tenant, or of an empty vault."""
+        owner = tenant if self._per_tenant else EVERY_TENANT
+        while (kek := await self._table.active_kek(owner)) is None:
+            made = await self.first.newest() if owner == EVERY_TENANT else await self.first.make(owner)
+            await self._table.add_active_kek(made, owner, self.first.describe().provider)
+        return kek
+
+    def provider(self, kek: str) -> KeyProvider:
+        """Return the provider that holds a KEK."""
+        for provider in self._providers:
+            if provider.holds(kek):
+                return provider
+        known = " and ".join(each.describe().location for each in self._providers)
+        raise KeyUnavailable(key=kek, reason=f"{known} of [keys] does not hold it")
+
+    async def health(self) -> None:
+        """Raise KeyUnavailable if one of the providers cannot be used at the moment."""
+        for provider in self._providers:
+            await provider.health()
+
+    async def close(self) -> None:
+        for provider in self._providers:
+            await provider.close()
