@@ -57,6 +57,7 @@ CREATE UNLOGGED TABLE processes (
   providers  text[] NOT NULL,
   public_key bytea NOT NULL,
   mac        bytea,
+  changes    bigint NOT NULL,             -- the number of the last key change that it has seen
   started_at timestamptz NOT NULL,
   seen_at    timestamptz NOT NULL
 );
@@ -71,6 +72,5 @@ CREATE UNLOGGED TABLE lease_keys (
 
 GRANT SELECT, INSERT ON keks TO panless_proxy;
 GRANT SELECT ON key_changes TO panless_proxy;
-GRANT UPDATE (activated_at) ON data_keys TO panless_proxy;
 GRANT SELECT, INSERT, UPDATE, DELETE ON processes TO panless_proxy;
 GRANT SELECT, INSERT, DELETE ON lease_keys TO panless_proxy;

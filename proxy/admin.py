@@ -45,4 +45,5 @@ class Admin:
         statistics = self._vault.statistics
         self._metrics.batches.set(statistics.batches)
         self._metrics.writes.set(statistics.writes)
+        self._metrics.providers_up.set(self._vault.providers_up)
         return web.Response(body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type})

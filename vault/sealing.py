@@ -11,6 +11,7 @@ from vault.card_tokens import CardShape, card_token, fits
 from vault.crypto.envelope import Binding, seal
 from vault.crypto.fingerprint import derived, fingerprint
 from vault.keys.keyring import FingerprintKeys, Keyring
+from vault.keys.lease_keys import LeaseKeys
 from vault.kinds import PAN, Description, Storage, code_length
 from vault.requests import NewValue
 from vault.sensitive import Sensitive
@@ -39,8 +40,9 @@ class Sealed:
 class Sealing:
     """Seals for one vault."""
 
-    def __init__(self, keyring: Keyring, settings: VaultSettings) -> None:
+    def __init__(self, keyring: Keyring, lease_keys: LeaseKeys, settings: VaultSettings) -> None:
         self._keyring = keyring
+        self._lease_keys = lease_keys
         self._settings = settings
 
     async def sealed(self, values: Sequence[NewValue], tenant: str) -> Sealed:
@@ -72,7 +74,7 @@ class Sealing:
     async def _lease(
         self, new: NewValue, value: Sensitive, token: Token, tenant: str, vaulted: Sequence[int]
     ) -> NewLease:
-        key = await self._keyring.sealing_key(tenant)
+        key = await self._lease_keys.sealing_key()
         sealed = seal(key, value, Binding(tenant, token, new.kind.name))
         card = vaulted.index(new.of) if new.of is not None else None
         ends = datetime.now(UTC) + self._settings.cvc_lifetime

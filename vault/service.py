@@ -10,17 +10,30 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.audit.event import Event, Outcome
 from vault.crypto.app_key import digest
+from vault.crypto.data_key import DataKey
 from vault.crypto.envelope import Binding, unseal
 from vault.crypto.fingerprint import fingerprint
-from vault.errors import AppKeyRevoked, AppUnknown, KeyFailure, NotAToken, PanlessError, TokenRejected
+from vault.errors import (
+    AppKeyRevoked,
+    AppUnknown,
+    CvcGone,
+    KeyFailure,
+    KeyProviderUnavailable,
+    NotAToken,
+    PanlessError,
+    TokenRejected,
+)
+from vault.heartbeat import Heartbeat
 from vault.keys.keks import Keks
 from vault.keys.keyring import Keyring
+from vault.keys.lease_keys import LeaseKeys
 from vault.keys.providers import build_all
 from vault.kinds import PAN
 from vault.policy import Denial, Permit, Principal
@@ -32,6 +45,7 @@ from vault.store.apps import KeyHolder, KeyHolders
 from vault.store.batch import Batcher
 from vault.store.database import Database, Pool, Role
 from vault.store.keys import KeyRows
+from vault.store.processes import ProcessRows
 from vault.store.records import Known, Records, SealedRow, Wanted
 from vault.store.rows import Write
 from vault.store.selection import Selection
@@ -51,7 +65,10 @@ class Vault:
         self._records = Records(pool)
         self.keks = Keks(build_all(settings.providers), KeyRows(pool), per_tenant=settings.tenant_keks)
         self._keyring = Keyring(self.keks, KeyRows(pool), cache_seconds=settings.key_cache.total_seconds())
-        self._sealing = Sealing(self._keyring, settings)
+        processes = ProcessRows(pool)
+        self._lease_keys = LeaseKeys(self._keyring, processes, settings.cvc_lifetime)
+        self._heartbeat = Heartbeat(self.keks, self._keyring, self._lease_keys, processes)
+        self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._rows: Batcher[Wanted, list[SealedRow]] = Batcher(self._records.find, limit=LOOK_UP_LIMIT)
         self._marks: Batcher[Sequence[bytes], dict[bytes, Known]] = Batcher(
@@ -62,11 +79,16 @@ class Vault:
 
     @classmethod
     async def open(cls, settings: VaultSettings, database: Database) -> Vault:
-        """Connect as the proxy role; raises StoreError or KeyUnavailable."""
+        """Connect as the proxy role; raises StoreError or KeyUnavailable.
+
+        A key provider that does not answer may come back: until then requests are refused.
+        """
         pool = await database.pool(Role.PROXY, size=POOL_SIZE)
         try:
             vault = cls(settings, pool)
-            await vault._keyring.check()
+            with suppress(KeyProviderUnavailable):
+                await vault._keyring.check()
+            await vault._heartbeat.start()
         except PanlessError:
             await pool.close()
             raise
@@ -74,15 +96,22 @@ class Vault:
 
     async def close(self) -> None:
         """Finish all writes, then disconnect."""
+        await self._heartbeat.stop()
         await self._writer.close()
         for batcher in (self._rows, self._marks, self._holders, self._ended):
             await batcher.close()
+        await self.keks.close()
         await self._pool.close()
 
     @property
     def statistics(self) -> Statistics:
         """What the writer did so far."""
         return self._writer.statistics
+
+    @property
+    def providers_up(self) -> bool:
+        """Whether the key providers answered when they were last asked."""
+        return self._heartbeat.providers_up
 
     async def health(self) -> None:
         """Raise a PanlessError if the database or the key provider does not answer."""
@@ -154,7 +183,7 @@ class Vault:
                 self._settings.cvc_attempts,
             )
             rows = selection.choose(await self._rows.submit(selection.wanted()))
-            keys = [await self._keyring.opening_key(row.data_key) for row in rows]
+            keys = [await self._key(row, each) for row, each in zip(rows, references, strict=True)]
             tokens = [_found(r, row) for r, row in zip(references, rows, strict=True)]
             leases = [row.token for row in rows if row.attempts is not None]
             await self._writer.write(Write(lambda _final: reveal_event(context, permit, tokens), used_leases=leases))
@@ -168,6 +197,13 @@ class Vault:
             Revealed(value, token, None if row.attempts is None else row.token)
             for value, token, row in zip(opened, tokens, rows, strict=True)
         ]
+
+    async def _key(self, row: SealedRow, reference: Reference) -> DataKey:
+        if row.attempts is None:
+            return await self._keyring.opening_key(row.data_key)
+        if (key := await self._lease_keys.opening_key(row.data_key)) is None:
+            raise CvcGone(at=reference.at)
+        return key
 
     async def _by_token(self, references: Sequence[Reference], tenant: str) -> list[Reference]:
         """Return the references with the tokens that their digits are; raises NotAToken for digits that are none."""

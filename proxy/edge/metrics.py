@@ -28,6 +28,9 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self.providers_up = Gauge(
+            "panless_key_providers_up", "Whether the key providers answered when last asked.", registry=self._registry
+        )
         self.in_flight = Gauge("panless_requests_in_flight", "Requests being answered.", registry=self._registry)
         self.values = Counter(
             "panless_values", "Values tokenized and revealed.", ["action", "kind"], registry=self._registry

@@ -37,6 +37,11 @@ class Keks:
         """The provider that makes new KEKs."""
         return self._providers[0]
 
+    @property
+    def locations(self) -> list[str]:
+        """Where this process can reach KEKs."""
+        return [each.describe().location for each in self._providers]
+
     async def wrap(self, tenant: str, key: bytes, context: bytes) -> tuple[str, bytes]:
         """Return the id of the KEK that a tenant's new keys are wrapped by, and the wrapped key."""
         kek = await self.active(tenant)

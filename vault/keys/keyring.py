@@ -23,7 +23,7 @@ from vault.crypto import aead
 from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
 from vault.errors import KeyCompromised, KeyDestroyed, KeyUnavailable
 from vault.keys.cache import KeyCache
-from vault.keys.keks import Keks
+from vault.keys.keks import EVERY_TENANT, Keks
 from vault.tokens import uuid7
 
 MAX_AGE = timedelta(hours=24)
@@ -89,6 +89,7 @@ class Keyring:
         self._compromised = compromised
         self._opened = KeyCache(cache_seconds, self._find)
         self._sealing: dict[str, _Sealing] = {}
+        self._common: dict[Purpose, UUID] = {}
         self._fingerprints: dict[str, tuple[UUID, UUID | None]] = {}
         self._under_way: dict[object, asyncio.Task[Any]] = {}
         self._seen: int | None = None
@@ -116,6 +117,7 @@ class Keyring:
         self._opened.clear()
         self._sealing.clear()
         self._fingerprints.clear()
+        self._common.clear()
 
     async def sealing_key(self, tenant: str) -> DataKey:
         """Return the key to seal one record with; counts one use."""
@@ -144,8 +146,10 @@ class Keyring:
     async def common_key(self, purpose: Purpose) -> DataKey:
         """Return the active key of a purpose that is not one tenant's."""
         await self._fresh()
-        row = await self._once((purpose,), lambda: self.active_row("", purpose))
-        return await self._opened.get(row.id)
+        if (key_id := self._common.get(purpose)) is None:
+            row = await self._once((purpose,), lambda: self.active_row(EVERY_TENANT, purpose))
+            key_id = self._common[purpose] = row.id
+        return await self._opened.get(key_id)
 
     async def active_row(self, tenant: str, purpose: Purpose, state: KeyState = KeyState.ACTIVE) -> WrappedKey:
         """Return the tenant's active (or pre-active) key of a purpose; makes one if there is none."""

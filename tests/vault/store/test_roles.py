@@ -173,7 +173,11 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         ("panless_proxy", "cvc_leases", "DELETE INSERT SELECT"),
         ("panless_proxy", "data_keys", "INSERT SELECT"),
         ("panless_proxy", "fingerprints", "INSERT SELECT"),
+        ("panless_proxy", "keks", "INSERT SELECT"),
+        ("panless_proxy", "key_changes", "SELECT"),
+        ("panless_proxy", "lease_keys", "DELETE INSERT SELECT"),
         ("panless_proxy", "panless_migrations", "SELECT"),
+        ("panless_proxy", "processes", "DELETE INSERT SELECT UPDATE"),
         ("panless_proxy", "tokens", "INSERT SELECT"),
     ]
     columns = await owner.fetch("""
