@@ -160,6 +160,50 @@ class AuthorityNextMissing(OperatorError):
     remedy = "Make it with `panless ca rotate`, let clients trust it (`panless ca export`), then activate it."
 
 
+class ProcessesSilent(OperatorError):
+    code = "processes_silent"
+    message = "These Panless processes did not take notice of the change: {processes}."
+    remedy = "Stop them or wait until they run again, then give the same command once more: it goes on where it was."
+
+
+class KeysBusy(OperatorError):
+    code = "keys_busy"
+    message = "Another command is changing keys."
+    remedy = "Wait until it has ended; `panless keys status` shows what is left to do."
+
+
+class KekOutOfReach(OperatorError):
+    code = "kek_out_of_reach"
+    message = "Panless process {pid} on {host} has no access to {location}."
+    remedy = (
+        "Add that provider to its configuration, [[keys.also]], start it again, then give the same command once more."
+    )
+
+
+class ProviderUnknown(OperatorError):
+    code = "provider_unknown"
+    message = "No key provider {provider} is configured."
+    remedy = "Name one of those in [keys] and [[keys.also]]: file, transit, aws-kms, pkcs11 or custodians."
+
+
+class KeyNotFound(OperatorError):
+    code = "key_not_found"
+    message = "There is no key {key}."
+    remedy = "See `panless keys status --all`."
+
+
+class KeyNotReady(OperatorError):
+    code = "key_not_ready"
+    message = "This cannot be done to key {key} now: {reason}."
+    remedy = "{how}"
+
+
+class TenantUnknown(OperatorError):
+    code = "tenant_unknown"
+    message = "There are no keys of tenant {tenant}."
+    remedy = "See `panless keys status`."
+
+
 class KekNotMade(OperatorError):
     code = "kek_not_made"
     message = "Key provider {provider} does not make KEKs itself."

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxy.cli.running import config_option, opened, run
+from proxy.cli.running import config_option, json_option, opened, run
 from proxy.config import load
 from proxy.settings import vault_settings
 from vault.settings import VaultSettings
@@ -22,7 +22,6 @@ from vault.upkeep.startup import Database, ensure_development_kek
 ROTATE_BEFORE = timedelta(days=180)
 
 Result = TypeVar("Result")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()

@@ -1,21 +1,34 @@
-"""panless keys: the key that protects all others."""
+"""panless keys: what there is, and what to do about it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.table import Table
 
-from proxy.cli.running import config_option
+from proxy.cli.destruction import compromise, destroy
+from proxy.cli.rotation import reseal, rotate
+from proxy.cli.running import config_option, json_option, opened, run
 from proxy.config import load
 from proxy.settings import vault_settings
 from vault.key_settings import FileSettings
+from vault.upkeep.keychain.status import Keychain, KeyStatus, look
 from vault.upkeep.startup import create_kek
+
+SHOWN_OLD = 5
 
 
 @click.group()
 def keys() -> None:
-    """The key-encryption key (KEK)."""
+    """Keys: the KEK that wraps all others, data keys, fingerprint keys, the signing key, the authority.
+
+    `panless keys status` shows them all, and what to do next.
+    """
 
 
 @keys.command()
@@ -30,3 +43,101 @@ def init(config_file: Path) -> None:
         raise click.UsageError("This is for provider `file`; docs/keys.md says how the others get their KEK.")
     create_kek(file)
     click.echo(f"A new KEK is in {file.path}. Keep a copy of it apart from the database.")
+
+
+@keys.command()
+@config_option
+@click.option("--all", "everything", is_flag=True, help="Show every key, also those that are destroyed.")
+@json_option
+def status(config_file: Path, everything: bool, as_json: bool) -> None:
+    """Show every key: its state, age, uses, what it protects, and what to do next.
+
+    States are those of NIST SP 800-57: pre-active keys wait, active ones protect, deactivated ones only open what they
+    protect, compromised and destroyed ones do nothing.
+    """
+    found = run(_look(config_file))
+    if as_json:
+        click.echo(json.dumps(_document(found), indent=2))
+        return
+    console = Console()
+    console.print(_table(_shown(found.keys, everything)))
+    hidden = len(found.keys) - len(_shown(found.keys, everything))
+    if hidden:
+        console.print(f"{hidden} older keys are not shown: panless keys status --all.")
+    console.print(f"{len(found.processes)} running processes: " + ", ".join(found.processes) if found.processes else "")
+    todo = [key for key in found.keys if not key.next_step.startswith("Nothing")]
+    console.print("To do:" if todo else "Nothing to do.")
+    for key in todo[:SHOWN_OLD]:
+        console.print(f"  {key.what} {key.id}: {key.next_step}", soft_wrap=True)
+
+
+@keys.command(short_help="Print the keys that receipts are verified with.")
+@config_option
+@json_option
+def public(config_file: Path, as_json: bool) -> None:
+    """Print the verifier keys of all signing keys (C2SP signed-note), newest last.
+
+    Keep them where whoever verifies trusts them: a verifier key that comes from the database proves nothing.
+    """
+    found = run(_look(config_file)).verifier_keys
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(found.values()))
+
+
+async def _look(config_file: Path) -> Keychain:
+    async with opened(config_file) as database:
+        return await look(database)
+
+
+def _shown(found: Sequence[KeyStatus], everything: bool) -> list[KeyStatus]:
+    """Leave out destroyed keys, and all but the newest of the old data keys that need nothing."""
+    if everything:
+        return list(found)
+    old = [key for key in found if key.what == "dek" and key.state == "deactivated"]
+    boring = {key.id for key in old[:-SHOWN_OLD] if key.next_step.startswith("Nothing")}
+    return [key for key in found if key.state != "destroyed" and key.id not in boring]
+
+
+def _table(found: Sequence[KeyStatus]) -> Table:
+    table = Table(show_lines=True)
+    table.add_column("key, id", overflow="fold")
+    table.add_column("state, age", no_wrap=True)
+    table.add_column("uses, protects", no_wrap=True)
+    table.add_column("what to do next")
+    for key in found:
+        tenant = f" of {key.tenant}" if key.tenant else ""
+        uses = "-" if key.uses is None else f"{key.uses:,}"
+        protects = f"{key.protects:,} {key.unit}" if key.unit else "-"
+        table.add_row(
+            f"{key.what}{tenant}\n{key.id}", f"{key.state}\n{_age(key.age)}", f"{uses}\n{protects}", key.next_step
+        )
+    return table
+
+
+def _age(age: timedelta) -> str:
+    if age.days:
+        return f"{age.days} days"
+    hours, seconds = divmod(age.seconds, 3600)
+    return f"{hours} hours" if hours else f"{seconds // 60} minutes"
+
+
+def _document(found: Keychain) -> dict[str, object]:
+    listed = [
+        {
+            "key": key.what,
+            "id": key.id,
+            "tenant": key.tenant or None,
+            "state": key.state,
+            "created_at": key.created_at.isoformat(),
+            "age_seconds": int(key.age.total_seconds()),
+            "uses": key.uses,
+            "protects": key.protects,
+            "unit": key.unit or None,
+            "next_step": key.next_step,
+        }
+        for key in found.keys
+    ]
+    return {"keys": listed, "processes": found.processes}
+
+
+for command in (rotate, reseal, compromise, destroy):
+    keys.add_command(command)

@@ -37,6 +37,9 @@ def config_option(command: Command) -> Command:
     return option(command)
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
 def forbid_core_dumps() -> None:
     """A core dump would hold card data and keys in clear."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

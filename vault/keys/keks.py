@@ -38,6 +38,11 @@ class Keks:
         return self._providers[0]
 
     @property
+    def all(self) -> Sequence[KeyProvider]:
+        """All configured providers."""
+        return self._providers
+
+    @property
     def locations(self) -> list[str]:
         """Where this process can reach KEKs."""
         return [each.describe().location for each in self._providers]
@@ -54,9 +59,13 @@ class Keks:
     async def active(self, tenant: str) -> str:
         """Return the active KEK; makes the first one of a tenant, or of an empty vault."""
         owner = tenant if self._per_tenant else EVERY_TENANT
-        while (kek := await self._table.active_kek(owner)) is None:
-            made = await self.first.newest() if owner == EVERY_TENANT else await self.first.make(owner)
-            await self._table.add_active_kek(made, owner, self.first.describe().provider)
+        if (kek := await self._table.active_kek(owner)) is not None:
+            return kek
+        made = await self.first.newest() if owner == EVERY_TENANT else await self.first.make(owner)
+        await self._table.add_active_kek(made, owner, self.first.describe().provider)
+        # Another process may have been first. A KEK that was active before does not become so again.
+        if (kek := await self._table.active_kek(owner)) is None:
+            raise KeyUnavailable(key=made, reason="it is no longer the active one; run `panless keys rotate kek`")
         return kek
 
     def provider(self, kek: str) -> KeyProvider:

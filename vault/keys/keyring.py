@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from vault.crypto import aead
+from vault.crypto import aead, signed_note
 from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
 from vault.errors import KeyCompromised, KeyDestroyed, KeyUnavailable
 from vault.keys.cache import KeyCache
@@ -161,9 +161,10 @@ class Keyring:
 
     async def made(self, tenant: str, purpose: Purpose, state: KeyState) -> WrappedKey:
         """Return a new key, wrapped by the tenant's active KEK; it is in no table yet."""
-        fresh = WrappedKey(uuid7(), tenant, purpose, "", None, datetime.now(UTC), state)
-        kek, wrapped = await self._keks.wrap(tenant, aead.new_key(), fresh.context)
-        return WrappedKey(fresh.id, tenant, purpose, kek, wrapped, fresh.created_at, state)
+        fresh, secret = WrappedKey(uuid7(), tenant, purpose, "", None, datetime.now(UTC), state), aead.new_key()
+        kek, wrapped = await self._keks.wrap(tenant, secret, fresh.context)
+        public = signed_note.public_key(secret) if purpose is Purpose.SIGNING else None
+        return replace(fresh, kek=kek, wrapped=wrapped, public_key=public)
 
     async def _fresh(self) -> None:
         """Look for changes, unless that was done a moment ago by whoever does it every second."""

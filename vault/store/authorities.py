@@ -14,7 +14,7 @@ _ACTIVE = f"SELECT {_COLUMNS} FROM authorities WHERE state = 'active'"  # noqa: 
 _ADD = f"""
 INSERT INTO authorities ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608
-_RETIRE = "UPDATE authorities SET state = 'deactivated', deactivated_at = $1 WHERE state = 'active'"
+_RETIRE = "UPDATE authorities SET state = 'deactivated', deactivated_at = $1, wrapped = NULL WHERE state = 'active'"
 _ACTIVATE = "UPDATE authorities SET state = 'active' WHERE state = 'pre-active' RETURNING id"
 
 

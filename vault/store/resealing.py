@@ -1,0 +1,107 @@
+"""Records and fingerprints on their way from one key to another, in batches, in the order of their primary keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from vault.store.database import Connection, translated
+
+BATCH = 500
+SCAN_SECONDS = 600.0  # a batch may have to pass over many rows that are not concerned
+
+_RECORDS = """
+SELECT token, tenant, kind, data_key, sealed FROM tokens
+WHERE data_key = ANY($1::uuid[]) AND token > $2 ORDER BY token LIMIT $3
+"""
+_RESEAL = """
+UPDATE tokens SET data_key = new.data_key, sealed = new.sealed
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[]) AS new (token, old, data_key, sealed)
+WHERE tokens.token = new.token AND tokens.data_key = new.old
+"""
+_MARKS = """
+SELECT fingerprint, fingerprints.token, card_token, tenant, kind, tokens.data_key, sealed
+FROM fingerprints JOIN tokens ON tokens.token = fingerprints.token
+WHERE fingerprints.data_key = $1 AND fingerprint > $2 ORDER BY fingerprint LIMIT $3
+"""
+_MARK = """
+INSERT INTO fingerprints (fingerprint, token, card_token, data_key)
+SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::text[], $4::uuid[]) ON CONFLICT DO NOTHING
+"""
+_DROP_ORPHANS = """
+DELETE FROM fingerprints
+WHERE data_key = $1 AND NOT EXISTS (SELECT FROM tokens WHERE tokens.token = fingerprints.token)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A row of `tokens`."""
+
+    token: UUID
+    tenant: str
+    kind: str
+    data_key: UUID
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMark:
+    """A row of `fingerprints`: of the record's value or, with `digits`, of its token's card-shaped form."""
+
+    fingerprint: bytes
+    digits: str | None
+    record: StoredRecord
+
+
+async def count_records(connection: Connection, keys: Sequence[UUID]) -> int:
+    with translated():
+        sql = "SELECT count(*) FROM tokens WHERE data_key = ANY($1::uuid[])"
+        return int(await connection.fetchval(sql, keys, timeout=SCAN_SECONDS))
+
+
+async def count_marks(connection: Connection, key: UUID) -> int:
+    with translated():
+        sql = "SELECT count(*) FROM fingerprints WHERE data_key = $1"
+        return int(await connection.fetchval(sql, key, timeout=SCAN_SECONDS))
+
+
+async def records_under(connection: Connection, keys: Sequence[UUID], after: UUID) -> list[StoredRecord]:
+    """Return the next records that are sealed under some keys."""
+    with translated():
+        rows = await connection.fetch(_RECORDS, keys, after, BATCH, timeout=SCAN_SECONDS)
+    return [StoredRecord(*row) for row in rows]
+
+
+async def reseal_records(connection: Connection, rows: Sequence[tuple[UUID, UUID, UUID, bytes]]) -> None:
+    """Store records (token, old key, new key, sealed) as they are sealed under other keys."""
+    with translated():
+        await connection.execute(_RESEAL, *(list(column) for column in zip(*rows, strict=True)))
+
+
+async def marks_under(connection: Connection, key: UUID, after: bytes) -> list[StoredMark]:
+    """Return the next fingerprints that were made with a key, with their records."""
+    with translated():
+        rows = await connection.fetch(_MARKS, key, after, BATCH, timeout=SCAN_SECONDS)
+    return [StoredMark(row[0], row[2], StoredRecord(row[1], *row[3:])) for row in rows]
+
+
+async def add_marks(connection: Connection, rows: Sequence[tuple[bytes, UUID, str | None, UUID]]) -> None:
+    """Add fingerprints (fingerprint, token, digits, key) unless they are there."""
+    with translated():
+        await connection.execute(_MARK, *(list(column) for column in zip(*rows, strict=True)))
+
+
+async def drop_marks(connection: Connection, marks: Sequence[bytes], key: UUID) -> None:
+    """Delete fingerprints that were made with a key."""
+    with translated():
+        await connection.execute(
+            "DELETE FROM fingerprints WHERE fingerprint = ANY($1::bytea[]) AND data_key = $2", list(marks), key
+        )
+
+
+async def drop_orphans(connection: Connection, key: UUID) -> None:
+    """Delete fingerprints of a key whose records are gone."""
+    with translated():
+        await connection.execute(_DROP_ORPHANS, key, timeout=SCAN_SECONDS)

@@ -1,0 +1,116 @@
+"""Destroying keys: one that protects nothing any more, or all of a tenant's, and with them all that they protect."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from vault.audit.event import canonical, timestamp
+from vault.crypto.data_key import KeyState
+from vault.errors import KeyNotFound, KeyNotReady, TenantUnknown
+from vault.store.authorities import list_authorities
+from vault.store.keychain import (
+    KekRow,
+    KeyRow,
+    drop_leases,
+    list_keks,
+    list_keys,
+    protected,
+    set_kek_state,
+    set_state,
+)
+from vault.upkeep.keychain.signing import signed
+from vault.upkeep.keychain.work import Work
+
+# Requests that had begun with a key when it was replaced have ended by then.
+WAIT = timedelta(minutes=1)
+
+
+async def destroy(work: Work, key_id: str) -> None:
+    """Destroy a data key or a KEK that protects nothing; raises KeyNotFound, KeyNotReady or KekNotDestroyed."""
+    for kek in await list_keks(work.connection):
+        if kek.id == key_id:
+            await _destroy_kek(work, kek)
+            return
+    for row in await list_keys(work.connection):
+        if str(row.key.id) == key_id:
+            await _destroy_key(work, row)
+            return
+    raise KeyNotFound(key=key_id)
+
+
+async def _destroy_key(work: Work, row: KeyRow) -> None:
+    key, now = row.key, datetime.now(UTC)
+    _check_state(str(key.id), key.state)
+    if count := sum(counts.get(key.id, 0) for counts in (await protected(work.connection)).values()):
+        raise KeyNotReady(
+            key=str(key.id), reason=f"it protects {count} records", how="Run `panless keys reseal` first."
+        )
+    ended = max(at for at in (row.deactivated_at, row.compromised_at) if at is not None)
+    if now - ended < WAIT:
+        raise KeyNotReady(
+            key=str(key.id), reason="it was active a moment ago", how="Give the command again in a minute."
+        )
+    async with work.change("keys.destroy", str(key.id), key.tenant or None) as at:
+        await set_state(work.connection, key.id, KeyState.DESTROYED, at)
+    work.report(f"Key {key.id} is destroyed.")
+
+
+async def _destroy_kek(work: Work, kek: KekRow) -> None:
+    _check_state(kek.id, kek.state)
+    wrapped = [row.key.kek for row in await list_keys(work.connection) if row.key.wrapped is not None]
+    wrapped += [each.kek for each in await list_authorities(work.connection) if each.wrapped is not None]
+    if count := wrapped.count(kek.id):
+        raise KeyNotReady(
+            key=kek.id, reason=f"{count} keys are wrapped by it", how="Run `panless keys rotate kek` first."
+        )
+    await work.keks.provider(kek.id).destroy(kek.id)
+    async with work.change("keys.kek.destroy", kek.id, kek.tenant or None) as at:
+        await set_kek_state(work.connection, kek.id, KeyState.DESTROYED, at)
+    work.report(f"KEK {kek.id} is destroyed: backups whose keys are wrapped by it open no longer.")
+
+
+def _check_state(key: str, state: str) -> None:
+    if state == KeyState.DESTROYED:
+        raise KeyNotReady(key=key, reason="that was done before", how="There is nothing to do.")
+    if state in (KeyState.ACTIVE, KeyState.PRE_ACTIVE):
+        raise KeyNotReady(key=key, reason=f"it is {state}", how="Rotate it first: `panless keys rotate`.")
+
+
+async def destroy_tenant(work: Work, tenant: str) -> str:
+    """Destroy every key of a tenant; return the receipt, a signed note. Can be given again to go on.
+
+    Nothing of the tenant's can be opened afterwards. In backups the same holds where the tenant had a KEK of its own;
+    where not, the receipt names the KEKs that still open older backups.
+    """
+    keys = [row for row in await list_keys(work.connection) if row.key.tenant == tenant]
+    keks = [kek for kek in await list_keks(work.connection) if kek.tenant == tenant]
+    if not keys or not tenant:
+        raise TenantUnknown(tenant=tenant)
+    counts = await protected(work.connection)
+    async with work.change("keys.tenant.destroy", f"{len(keys)} keys", tenant) as at:
+        for row in keys:
+            await set_state(work.connection, row.key.id, KeyState.DESTROYED, at)
+        await drop_leases(work.connection, tenant)
+    await work.settle()
+    for kek in keks:
+        if kek.state != KeyState.DESTROYED:
+            await work.keks.provider(kek.id).destroy(kek.id)
+            async with work.change("keys.kek.destroy", kek.id, tenant) as at:
+                await set_kek_state(work.connection, kek.id, KeyState.DESTROYED, at)
+    return await signed(work, _receipt(tenant, keys, keks, counts["records"]))
+
+
+def _receipt(tenant: str, keys: list[KeyRow], keks: list[KekRow], records: dict[UUID, int]) -> str:
+    own = {kek.id for kek in keks}
+    document = {
+        "type": "panless erasure receipt",
+        "v": 1,
+        "at": timestamp(datetime.now(UTC)),
+        "tenant": tenant,
+        "keys_destroyed": sorted(str(row.key.id) for row in keys),
+        "keks_destroyed": sorted(own),
+        "records_unreadable": sum(records.get(row.key.id, 0) for row in keys),
+        "older_backups_open_with": sorted({row.key.kek for row in keys} - own),
+    }
+    return canonical(document).decode() + "\n"
