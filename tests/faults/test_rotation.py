@@ -1,0 +1,110 @@
+"""Each key is replaced while 50 customers buy, by a command that is killed at ten random points and given again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.harness import configuration
+from tests.harness.process import COMMAND, panless, serving
+from tests.harness.shopping import Shopping, echo_tokens, shopping
+from tests.harness.upstream import recording
+
+KILLS = 10
+
+# What is left under keys that are not active any more: nothing, in the end.
+LEFT = {
+    "kek": "SELECT count(*) FROM data_keys JOIN keks ON keks.id = data_keys.kek WHERE keks.state <> 'active'",
+    "dek": """SELECT count(*) FROM tokens JOIN data_keys ON data_keys.id = tokens.data_key
+              WHERE data_keys.state <> 'active'""",
+    "fingerprint": """SELECT count(*) FROM fingerprints JOIN data_keys ON data_keys.id = fingerprints.data_key
+                      WHERE data_keys.state <> 'active'""",
+    "signing": "SELECT count(*) FROM data_keys WHERE purpose = 'signing' AND state <> 'active' AND wrapped IS NOT NULL",
+}
+COMMANDS = {
+    "kek": [["rotate", "kek"]],
+    "dek": [["rotate", "dek"], ["reseal"]],
+    "fingerprint": [["rotate", "fingerprint"]],
+    "signing": [["rotate", "signing"]],
+}
+
+
+async def killed(config: Path, command: list[str], seconds: float) -> bool:
+    """Start a command and kill it after a while; tell whether it was still at work."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        "keys",
+        *command,
+        "-c",
+        str(config),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await asyncio.wait_for(process.wait(), seconds)
+    except TimeoutError:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        return True
+    return False
+
+
+async def rows(config: Path, sql: str) -> int:
+    """Ask the embedded database, as its owner."""
+    connection = await asyncpg.connect(
+        host=str(config.parent / "data" / "run"), user="panless_owner", database="panless", ssl=False
+    )
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def running(tmp_path):
+    async with recording() as app, recording() as gateway:
+        echo_tokens(app, gateway)
+        config = configuration.write(tmp_path, app.url, gateway.url)
+        async with serving(config) as process:
+            yield process, await process.add_app("shop")
+
+
+async def stocked(shop: Shopping, cards: int) -> None:
+    while len(shop.tokens) < cards:
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("what", LEFT)
+async def test_a_key_is_replaced_under_load_by_a_command_that_is_killed_ten_times(running, what):
+    process, key = running
+    seed = random.randrange(10**6)  # noqa: S311
+    print("seed", seed)
+    chance = random.Random(seed)  # noqa: S311
+    begin = time.monotonic()
+    assert (await panless("keys", *COMMANDS[what][0], "--dry-run", "-c", process.config)).code == 0
+    start = time.monotonic() - begin
+    async with shopping(process, key) as shop:
+        await stocked(shop, 300)
+        at_work = 0
+        for number in range(KILLS):
+            command = COMMANDS[what][number % len(COMMANDS[what])]
+            at_work += await killed(process.config, command, start * chance.uniform(0.7, 1.5))
+        for command in COMMANDS[what]:
+            done = await panless("keys", *command, "-c", process.config)
+            assert done.code == 0, done.err
+    assert at_work >= KILLS // 2, "most of the kills came too late"
+    assert not shop.wrong
+    assert {status for _, status in shop.statuses} == {200}, shop.statuses
+    assert await rows(process.config, LEFT[what]) == 0
+    assert await rows(process.config, "SELECT count(*) FROM tokens") == len(shop.tokens)
+    await shop.charge_all()
+    assert not shop.wrong
+    assert {status for _, status in shop.statuses} == {200}, shop.statuses
+    verified = await panless("audit", "verify", "-c", process.config)
+    assert verified.code == 0, verified.out + verified.err
