@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SECONDS ?= 60
 N       ?= 1000000
 
-.PHONY: help setup demo test check bench fuzz properties guard-corpus clean
+.PHONY: help setup demo test check bench fuzz properties nonces guard-corpus clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -58,6 +58,10 @@ properties: $(VENV)/.dev ## the property tests again and again with new examples
 	while [ $$(date +%s) -lt $$end ]; do \
 	  "$(CURDIR)/$(BIN)/python" -m pytest -q tests/property || exit 1; runs=$$((runs + 1)); \
 	done; echo "$$runs runs in $(MINUTES) minutes, nothing found"
+
+SEALS ?= 10000000
+nonces: $(VENV)/.dev ## seal SEALS=10000000 values and look for a nonce that comes twice
+	@SEALS=$(SEALS) "$(CURDIR)/$(BIN)/python" -m pytest -q tests/vault/crypto/test_nonces.py
 
 guard-corpus: $(VENV)/.dev ## count the guard's mistakes over N=1000000 documents; prints a table, writes build/guard.json
 	@"$(CURDIR)/$(BIN)/python" -m tests.guard_corpus --documents $(N)
