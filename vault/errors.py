@@ -195,7 +195,7 @@ class KeyNotFound(OperatorError):
 class KeyNotReady(OperatorError):
     code = "key_not_ready"
     message = "This cannot be done to key {key} now: {reason}."
-    remedy = "{how}"
+    remedy = "{how}."
 
 
 class TenantUnknown(OperatorError):
@@ -207,13 +207,13 @@ class TenantUnknown(OperatorError):
 class KekNotMade(OperatorError):
     code = "kek_not_made"
     message = "Key provider {provider} does not make KEKs itself."
-    remedy = "{how}"
+    remedy = "{how}."
 
 
 class KekNotDestroyed(OperatorError):
     code = "kek_not_destroyed"
     message = "Key provider {provider} does not destroy KEKs itself."
-    remedy = "{how}"
+    remedy = "{how}."
 
 
 class StoreError(PanlessError):

@@ -20,6 +20,9 @@ class KekTable(Protocol):
     async def active_kek(self, tenant: str) -> str | None:
         """Return the id of the tenant's active KEK."""
 
+    async def active_keks(self) -> Sequence[str]:
+        """Return the ids of all active KEKs."""
+
     async def add_active_kek(self, kek: str, tenant: str, provider: str) -> None:
         """Make `kek` the active one, unless another process was first."""
 
@@ -77,8 +80,9 @@ class Keks:
         raise KeyUnavailable(key=kek, reason=f"{known} of [keys] does not hold it")
 
     async def health(self) -> None:
-        """Raise KeyUnavailable if one of the providers cannot be used at the moment."""
-        for provider in self._providers:
+        """Raise KeyUnavailable if a provider that has to wrap new keys cannot be used at the moment."""
+        in_use = {self.provider(kek) for kek in await self._table.active_keks()}
+        for provider in in_use or {self.first}:
             await provider.health()
 
     async def close(self) -> None:

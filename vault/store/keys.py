@@ -76,6 +76,10 @@ class KeyRows:
             found: str | None = await self._executor.fetchval(_ACTIVE_KEK, tenant)
             return found
 
+    async def active_keks(self) -> list[str]:
+        with translated():
+            return [row[0] for row in await self._executor.fetch("SELECT id FROM keks WHERE state = 'active'")]
+
     async def add_active_kek(self, kek: str, tenant: str, provider: str) -> None:
         with translated():
             await self._executor.execute(_ADD_KEK, kek, tenant, provider, datetime.now(UTC))

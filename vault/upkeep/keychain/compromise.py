@@ -24,7 +24,7 @@ async def compromise(work: Work, key_id: str) -> None:
             await _compromise_key(work, row.key)
             return
     if any(str(each.id) == key_id for each in await list_authorities(work.connection)):
-        how = "Run `panless keys rotate ca`, then `panless keys rotate ca --activate`; applications have to trust it."
+        how = "Run `panless keys rotate ca`, then `panless keys rotate ca --activate`; applications have to trust it"
         raise KeyNotReady(key=key_id, reason="it is the authority's", how=how)
     raise KeyNotFound(key=key_id)
 

@@ -72,9 +72,9 @@ async def _destroy_kek(work: Work, kek: KekRow) -> None:
 
 def _check_state(key: str, state: str) -> None:
     if state == KeyState.DESTROYED:
-        raise KeyNotReady(key=key, reason="that was done before", how="There is nothing to do.")
+        raise KeyNotReady(key=key, reason="that was done before", how="There is nothing to do")
     if state in (KeyState.ACTIVE, KeyState.PRE_ACTIVE):
-        raise KeyNotReady(key=key, reason=f"it is {state}", how="Rotate it first: `panless keys rotate`.")
+        raise KeyNotReady(key=key, reason=f"it is {state}", how="Rotate it first: `panless keys rotate`")
 
 
 async def destroy_tenant(work: Work, tenant: str) -> str:
