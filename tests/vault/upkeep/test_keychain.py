@@ -12,6 +12,7 @@ import pytest
 from tests.harness.cards import cards
 from vault.card_tokens import CardShape
 from vault.crypto import signed_note
+from vault.crypto.data_key import KeyState, Purpose
 from vault.errors import KekOutOfReach, KeyCompromised, KeyDestroyed, KeyNotReady, KeysBusy, ProcessesSilent
 from vault.exposure import expose
 from vault.key_settings import FileSettings
@@ -22,6 +23,7 @@ from vault.policy import Permit, Principal
 from vault.requests import NewValue, Reference
 from vault.sensitive import Sensitive
 from vault.settings import VaultSettings
+from vault.store.keys import KeyRows
 from vault.upkeep.keychain import work as work_module
 from vault.upkeep.keychain.compromise import compromise
 from vault.upkeep.keychain.destruction import destroy, destroy_tenant
@@ -417,3 +419,42 @@ async def test_cards_that_come_while_the_fingerprint_key_is_replaced_have_one_to
     going_on = False
     await asyncio.gather(*shops)
     assert {number: len(tokens) for number, tokens in given.items()} == dict.fromkeys(NUMBERS, 1)
+
+
+async def test_a_card_that_comes_between_two_steps_is_found_after_the_next_one(
+    working, vault, owner, context, monkeypatch
+):
+    """New after everything was marked by the new key; known when only the new key is looked for."""
+    from vault.upkeep.keychain import fingerprints as module
+
+    await vault.tokenize(pans(), "default", context)
+    late = [NewValue(PAN, Sensitive(LATE), "$", None, shape) for shape in (None, SHAPE)]
+    given = []
+
+    def before(real, at_once: bool):
+        async def run(*arguments, **named):
+            result = None if at_once else await real(*arguments, **named)
+            given.append(await vault.tokenize(late, "default", context))
+            return await real(*arguments, **named) if at_once else result
+
+        return run
+
+    monkeypatch.setattr(module, "_mark_all", before(module._mark_all, at_once=False))
+    monkeypatch.setattr(module, "_drop_old", before(module._drop_old, at_once=True))
+    async with working() as opened:
+        await rotate_fingerprint_keys(opened)
+    given.append(await vault.tokenize(late, "default", context))
+    assert len(given) == 4
+    assert all(each == given[0] for each in given)
+    assert await owner.fetchval("SELECT count(*) FROM fingerprints WHERE token = $1", given[0][0].id) == 2
+
+
+async def test_a_key_that_was_wrapped_by_a_kek_that_was_replaced_meanwhile_is_not_added(working, vault, owner, context):
+    await vault.tokenize(pans()[:1], "default", context)
+    async with working() as opened:
+        late = await opened.keyring.made("late", Purpose.SEAL, KeyState.ACTIVE)
+        await rotate_kek(opened)
+        await KeyRows(opened.connection).add(late)
+        assert await KeyRows(opened.connection).find(late.id) is None
+    await vault.tokenize(pans()[:1], "late", context)
+    assert await owner.fetchval("SELECT count(DISTINCT kek) FROM data_keys") == 1
