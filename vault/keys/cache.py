@@ -40,8 +40,8 @@ class KeyCache:
         held = self._held.get(key_id)
         if held is None:
             return await asyncio.shield(self._fetching(key_id))
-        if asyncio.get_running_loop().time() >= held.renew_at:
-            held.renew_at += RETRY_SECONDS
+        if (now := asyncio.get_running_loop().time()) >= held.renew_at:
+            held.renew_at = now + RETRY_SECONDS
             self._fetching(key_id).add_done_callback(_noticed)
         return held.key
 

@@ -77,7 +77,9 @@ async def test_while_the_provider_is_away_a_key_serves_its_time_and_comes_back_b
         half_is_up(cache)
         assert await cache.get(KEY) is first
         await until(lambda: provider.asked == asked and not cache._under_way)  # noqa: B023  # waited for here
-    assert await cache.get(KEY) is first
+    for _ in range(5):
+        assert await cache.get(KEY) is first
+        await asyncio.sleep(0)
     assert provider.asked == 3, "not asked again for each request"
     time_is_up(cache)
     for _ in range(3):
