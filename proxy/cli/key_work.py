@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,5 +44,7 @@ async def _on_keys(config_file: Path, label: str, job: Callable[[Work], Awaitabl
             def progress(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
 
-            async with work(settings, database, report=console.print, progress=progress) as opened_work:
+            async with work(
+                settings, database, report=partial(console.print, soft_wrap=True), progress=progress
+            ) as opened_work:
                 return await job(opened_work)

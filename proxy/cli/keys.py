@@ -21,6 +21,7 @@ from vault.upkeep.keychain.status import Keychain, KeyStatus, look
 from vault.upkeep.startup import create_kek
 
 SHOWN_OLD = 5
+ID_WIDTH = 40
 
 
 @click.group()
@@ -64,7 +65,7 @@ def status(config_file: Path, everything: bool, as_json: bool) -> None:
     hidden = len(found.keys) - len(_shown(found.keys, everything))
     if hidden:
         console.print(f"{hidden} older keys are not shown: panless keys status --all.")
-    console.print(f"{len(found.processes)} running processes: " + ", ".join(found.processes) if found.processes else "")
+    console.print(f"Running processes: {', '.join(found.processes) or 'none'}")
     todo = [key for key in found.keys if not key.next_step.startswith("Nothing")]
     console.print("To do:" if todo else "Nothing to do.")
     for key in todo[:SHOWN_OLD]:
@@ -99,17 +100,14 @@ def _shown(found: Sequence[KeyStatus], everything: bool) -> list[KeyStatus]:
 
 def _table(found: Sequence[KeyStatus]) -> Table:
     table = Table(show_lines=True)
-    table.add_column("key, id", overflow="fold")
-    table.add_column("state, age", no_wrap=True)
-    table.add_column("uses, protects", no_wrap=True)
-    table.add_column("what to do next")
+    table.add_column("key", overflow="fold", width=ID_WIDTH)
+    table.add_column("what to do next", overflow="fold")
     for key in found:
-        tenant = f" of {key.tenant}" if key.tenant else ""
-        uses = "-" if key.uses is None else f"{key.uses:,}"
-        protects = f"{key.protects:,} {key.unit}" if key.unit else "-"
-        table.add_row(
-            f"{key.what}{tenant}\n{key.id}", f"{key.state}\n{_age(key.age)}", f"{uses}\n{protects}", key.next_step
-        )
+        tenant = f" of tenant {key.tenant}" if key.tenant else ""
+        facts = [key.state, f"{_age(key.age)} old"]
+        facts += [f"{key.protects:,} {key.unit}"] if key.unit else []
+        facts += [] if key.uses is None else [f"at most {key.uses:,} uses"]
+        table.add_row(f"[bold]{key.what}[/]{tenant}\n{key.id}\n{', '.join(facts)}", key.next_step)
     return table
 
 
