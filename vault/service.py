@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -18,7 +19,15 @@ from vault.audit.event import Event, Outcome
 from vault.crypto.app_key import digest
 from vault.crypto.envelope import Binding, unseal
 from vault.crypto.fingerprint import fingerprint
-from vault.errors import AppKeyRevoked, AppUnknown, KeyFailure, NotAToken, PanlessError, TokenRejected
+from vault.errors import (
+    AppKeyRevoked,
+    AppUnknown,
+    KeyFailure,
+    KeyProviderUnavailable,
+    NotAToken,
+    PanlessError,
+    TokenRejected,
+)
 from vault.keys.keks import Keks
 from vault.keys.keyring import Keyring
 from vault.keys.providers import build_all
@@ -62,11 +71,12 @@ class Vault:
 
     @classmethod
     async def open(cls, settings: VaultSettings, database: Database) -> Vault:
-        """Connect as the proxy role; raises StoreError or KeyUnavailable."""
+        """Connect as the proxy role; raises StoreError, or KeyUnavailable unless the provider may answer later."""
         pool = await database.pool(Role.PROXY, size=POOL_SIZE)
         try:
             vault = cls(settings, pool)
-            await vault._keyring.check()
+            with suppress(KeyProviderUnavailable):  # it may come back, or be unsealed; until then `health` tells
+                await vault._keyring.check()
         except PanlessError:
             await pool.close()
             raise
@@ -88,6 +98,10 @@ class Vault:
         """Raise a PanlessError if the database or the key provider does not answer."""
         await self._keyring.health()
         await self._records.find([Wanted(frozenset(), frozenset())])
+
+    def forget_keys(self) -> None:
+        """Hold no unwrapped key any longer."""
+        self._keyring.forget()
 
     async def identify(self, key: str, context: Context) -> Principal:
         """Return who holds an application key; raises AppUnknown or AppKeyRevoked, and records that."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,11 +34,6 @@ def config_option(command: Command) -> Command:
         help="The TOML configuration.",
     )
     return option(command)
-
-
-def forbid_core_dumps() -> None:
-    """A core dump would hold card data and keys in clear."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
