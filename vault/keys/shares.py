@@ -7,6 +7,7 @@ SLIP-39 can combine the shares, too. An error says which word is wrong, and neve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shamir_mnemonic import MnemonicError, combine_mnemonics, generate_mnemonics
@@ -41,11 +42,10 @@ def split(kek: bytes, threshold: int, count: int) -> list[Share]:
 
 def combine(shares: Sequence[Share]) -> bytes:
     """Return the KEK of exactly as many shares as are needed; raises DoNotCombine."""
-    try:
+    with suppress(MnemonicError):  # not chained: its message may hold words
         kek: bytes = combine_mnemonics([share.words for share in shares])
-    except MnemonicError:
-        raise DoNotCombine from None  # its message may hold words
-    return kek
+        return kek
+    raise DoNotCombine
 
 
 def read(text: str) -> Share:
@@ -56,10 +56,7 @@ def read(text: str) -> Share:
             raise ShareRejected(reason=f"word {number} is not in the list of SLIP-39")
     if len(words) != WORDS:
         raise ShareRejected(reason=f"it has {len(words)} words instead of {WORDS}")
-    try:
+    with suppress(MnemonicError):  # not chained: its message holds words
         share = Decoded.from_mnemonic(" ".join(words))
-    except MnemonicError:
-        raise ShareRejected(
-            reason="its checksum is wrong: a word is not the one written down, or out of order"
-        ) from None
-    return Share(share.identifier, share.index + 1, share.member_threshold, " ".join(words))
+        return Share(share.identifier, share.index + 1, share.member_threshold, " ".join(words))
+    raise ShareRejected(reason="its checksum is wrong: a word is not the one written down, or out of order")
