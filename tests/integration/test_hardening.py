@@ -107,7 +107,7 @@ async def test_every_command_is_hardened_before_it_does_anything(tmp_path):
         assert "Max core file size        0                    0" in limits.read_text()
         assert Path(f"/proc/{process.pid}/environ").stat().st_uid == 0
     finally:
-        _, err = await process.communicate(b"")
+        await process.communicate(b"")
     assert process.returncode == 1
 
 
