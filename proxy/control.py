@@ -26,7 +26,8 @@ from vault.unsealing import Unsealing
 
 LINE_BYTES = 8192
 PATIENCE_SECONDS = 10.0
-_SUN_PATH_BYTES = 100
+# sun_path holds 104 bytes where it holds least; the socket's own name belongs to them.
+_LONGEST_FOLDER_BYTES = 104 - len("/control-1234567890.sock") - 1
 
 log = structlog.get_logger()
 
@@ -98,9 +99,9 @@ class Control:
                     await self._unsealed()
                 return asdict(given)
             case {"do": "seal"}:
-                await self._unsealing.seal(user)
-                log.warning("sealed")
-                return {"sealed": True}
+                recorded = await self._unsealing.seal(user)
+                log.warning("sealed", recorded=recorded)
+                return {"sealed": True, "recorded": recorded}
             case _:
                 raise PanlessError
 
@@ -108,14 +109,14 @@ class Control:
 @contextmanager
 def short_name(folder: Path) -> Iterator[str]:
     """Yield a name of the folder that fits into a socket's address, valid in this process."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    if len(os.fsencode(folder)) <= _LONGEST_FOLDER_BYTES:
+        yield str(folder)
+        return
+    if sys.platform != "linux":
+        raise OSError("the data directory's path is too long for a socket")
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     try:
-        if sys.platform == "linux":
-            yield f"/proc/self/fd/{descriptor}"
-        elif len(os.fsencode(folder)) <= _SUN_PATH_BYTES - len("/control-1234567890.sock"):
-            yield str(folder)
-        else:
-            raise OSError("the data directory's path is too long for a socket")
+        yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
 

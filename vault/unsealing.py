@@ -42,11 +42,15 @@ class Unsealing:
             await self._record(given, user)
         return given
 
-    async def seal(self, user: str) -> None:
-        """Forget every KEK, and every key that was unwrapped; then record it."""
+    async def seal(self, user: str) -> bool:
+        """Forget every KEK, and every key that was unwrapped; return whether that could be recorded, too."""
         self._vault.keks.seal()
         self._vault.forget_keys()
-        await self._vault.record("keys.seal", _context("-", f"operator {user}"))
+        try:
+            await self._vault.record("keys.seal", _context("-", f"operator {user}"))
+        except StoreError:
+            return False
+        return True
 
     async def _record(self, given: GivenShare, user: str) -> None:
         context = _context(given.kek, f"custodian {given.custodian}, operator {user}")

@@ -29,6 +29,7 @@ def ask(prompt: str) -> str:
     if not sys.stdin.isatty():
         line = sys.stdin.readline()
         if not line:
+            click.echo("No share was given.", err=True)
             raise click.Abort
         return line
     with _interruptible():

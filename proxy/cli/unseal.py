@@ -40,7 +40,7 @@ def seal(config_file: Path, as_json: bool) -> None:
     For emergencies. They go on running, and answer 503 until custodians unseal them.
     """
     answers = run(ask_all(_data_dir(config_file), {"do": "seal"}))
-    _tell(answers, as_json, ["Sealed." for _ in answers])
+    _tell(answers, as_json, [_sealed(each) for each in answers])
 
 
 def _data_dir(config_file: Path) -> Path:
@@ -56,20 +56,21 @@ def _told(answer: Answer) -> str:
     return f"{counted}; thank you, {document.get('custodian')}."
 
 
+def _sealed(answer: Answer) -> str:
+    return "Sealed." if answer.document.get("recorded") else "Sealed. It could not be recorded in the audit log."
+
+
 def _tell(answers: Sequence[Answer], as_json: bool, told: Sequence[str]) -> None:
     refused = [each for each in answers if each.refused]
     if as_json:
         click.echo(json.dumps({"processes": [{"pid": each.pid, **each.document} for each in answers]}))
     else:
-        lines = [(each, "" if each.refused else text) for each, text in zip(answers, told, strict=True)]
-        for each, text in lines:
+        for each, text in zip(answers, told, strict=True):
             name = f"process {each.pid}: " if len(answers) > 1 else ""
             if each.refused:
-                document = each.document
-                click.echo(
-                    f"panless: {name}{document['detail']}\n  {document['advice']}  [{document['code']}]", err=True
-                )
+                code, detail, advice = (each.document[member] for member in ("code", "detail", "advice"))
+                click.echo(f"panless: {name}{detail}\n  {advice}  [{code}]", err=True)
             else:
-                click.echo(f"{name}{text}")
+                click.echo(name + text)
     if refused:
         click.get_current_context().exit(FAILED)

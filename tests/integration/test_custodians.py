@@ -20,7 +20,7 @@ import pytest
 
 from tests.harness import configuration
 from tests.harness.custodians import HEAD, NAMES, ceremony, unseal, words_in
-from tests.harness.forward import LISTEN
+from tests.harness.forward import LISTEN, Client, ForwardWorld, routes
 from tests.harness.process import COMMAND, PanlessProcess, panless, serving
 from tests.harness.upstream import recording
 
@@ -249,10 +249,13 @@ async def test_sealing_at_once(config, shares, app):
 
 
 async def test_commands_that_need_the_kek_ask_for_shares(tmp_path, app):
-    config = configuration.write(tmp_path, app.url, app.url, head=HEAD + LISTEN)
+    config = configuration.write(tmp_path, app.url, app.url, head=HEAD + LISTEN, extra=routes(app.url))
     shares = await ceremony(config, tmp_path / "out")
     async with serving(config) as running:
-        assert running.urls["forward"]
+        client = await Client.connect(ForwardWorld(config, running.urls, app, app))
+        answer = await client.tunnel()
+        assert (answer.status, answer.headers["panless-error"]) == (503, "vault_sealed")
+        client.close()
         done = await panless("ca", "show", "-c", config)  # sealed, none was made yet, and nobody gives a share
         assert (done.code, "vault_sealed" in done.err) == (1, True)
         done = await panless("ca", "show", "--json", "-c", config, stdin="\n".join(shares[:2]).encode())
@@ -261,6 +264,9 @@ async def test_commands_that_need_the_kek_ask_for_shares(tmp_path, app):
             assert (await unseal(config, words)).code == 0
         (made,) = json.loads((await panless("ca", "show", "--json", "-c", config)).out)  # made when it was unsealed
         assert made["state"] == "active"
+        client = await Client.connect(ForwardWorld(config, running.urls, app, app))
+        assert (await client.tunnel()).status == 200
+        client.close()
         stdin = "\n".join(["not a share", shares[4], shares[4], shares[3], shares[2]]).encode()
         done = await panless("ca", "rotate", "--json", "-c", config, stdin=stdin)
         assert done.code == 0, done.err

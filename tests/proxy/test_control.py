@@ -40,8 +40,9 @@ class Custodians:
         opened = len(self.taken) >= 2
         return GivenShare(kek="k", custodian="anna", given=len(self.taken), needed=2, opened=opened, fresh=True)
 
-    async def seal(self, user: str) -> None:
+    async def seal(self, user: str) -> bool:
         self.sealed += bool(user)
+        return True
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ async def test_refusals_come_back_as_they_are(control):
 
 async def test_sealing(control, custodians):
     (answer,) = await ask_all(control._folder, {"do": "seal"})
-    assert answer.document == {"sealed": True}
+    assert answer.document == {"sealed": True, "recorded": True}
     assert custodians.sealed == 1
 
 

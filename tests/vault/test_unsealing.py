@@ -118,7 +118,7 @@ async def test_sealing_forgets_the_keys_that_were_unwrapped_too(sealed, words, c
     for each in words[:2]:
         await unsealing.give(each, "root")
     token = await tokenize(sealed, context)
-    await unsealing.seal("root")
+    assert await unsealing.seal("root")
     for asked in (
         tokenize(sealed, context),
         sealed.reveal([Reference(PAN, token, "$.number")], permit, context),
@@ -153,3 +153,16 @@ async def test_a_wrong_kek_still_ends_the_start(database, settings, words, tmp_p
     with pytest.raises(KeyUnavailable) as caught:
         await Vault.open(VaultSettings(tmp_path, [settings]), database)
     assert caught.value.code == "key_unavailable"
+
+
+async def test_sealing_does_not_wait_for_the_audit_log(sealed, words, owner):
+    unsealing = Unsealing(sealed)
+    for each in words[:2]:
+        await unsealing.give(each, "root")
+    await owner.execute("REVOKE INSERT ON audit_events FROM panless_proxy")
+    try:
+        assert not await unsealing.seal("root")
+        with pytest.raises(VaultSealed):
+            await sealed.health()
+    finally:
+        await owner.execute("GRANT INSERT ON audit_events TO panless_proxy")
