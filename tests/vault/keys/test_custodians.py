@@ -265,7 +265,7 @@ def change(record: Path, **members) -> None:
         {"check": KekRecord.of(bytes(32), 3, NAMES, 1).document()["check"]},
         {"check": ""},
     ],
-    ids=str,
+    ids=["another name", "another order", "another id", "another time", "another check", "no check"],
 )
 async def test_a_changed_record_opens_nothing(record, given, members):
     change(record, **members)
