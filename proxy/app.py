@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import structlog
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp import web
 from proxy.admin import Admin
 from proxy.config import Config, ListenerConfig
 from proxy.config.signing import SigningConfig
+from proxy.control import Control
 from proxy.edge.certificates import Certificates
 from proxy.edge.exchange import Exchange
 from proxy.edge.listener import Handler, Listener, Stoppable, stop_all
@@ -29,10 +31,11 @@ from proxy.settings import vault_settings
 from proxy.signing.scheme import Scheme
 from proxy.upstream.client import UpstreamClient
 from vault.authority import Authority
-from vault.errors import PanlessError, StoreError
+from vault.errors import KeyProviderUnavailable, PanlessError, StoreError
 from vault.requests import Context
 from vault.service import Vault
 from vault.settings import VaultSettings
+from vault.unsealing import Unsealing
 from vault.upkeep.authorities import ensure_authority
 from vault.upkeep.migrate import check_schema, migrate
 from vault.upkeep.startup import Database, ensure_development_kek, open_database
@@ -55,6 +58,7 @@ class Panless:
         self._vault: Vault | None = None
         self._authority: Authority | None = None
         self._upstream: UpstreamClient | None = None
+        self._control: Control | None = None
         self._purging: asyncio.Task[None] | None = None
 
     @property
@@ -81,8 +85,9 @@ class Panless:
             self._upstream.add(route, self._config)
         database = await self._open_database(settings)
         vault = self._vault = await Vault.open(settings, database)
-        await vault.health()
-        await vault.record("start", _own_context())
+        await self._report(vault)
+        unsealing = Unsealing(vault)
+        await unsealing.started()
         listen, parts = self._config.listen, (vault, self._upstream, self._config.limits, self._metrics)
         await self._listen("inbound", listen.inbound, Inbound(inbound, *parts).handle)
         by_path = RouteTable([route for route in outbound if route.path])
@@ -92,7 +97,27 @@ class Panless:
         await self._listen("admin", listen.admin, Admin(vault, self._metrics).handle)
         for route, each in zip(self._config.outbound, alone, strict=True):
             await self._listen(route.name, route.listener, each.way.handle)
+        await self._listen_control(settings, database, unsealing, vault)
         self._purging = asyncio.create_task(self._purge())
+
+    async def _report(self, vault: Vault) -> None:
+        """Record the start, also of a Panless whose key provider does not answer yet."""
+        try:
+            await vault.health()
+        except KeyProviderUnavailable as error:
+            log.warning("started_without_keys", code=error.code)
+        await vault.record("start", _own_context())
+
+    async def _listen_control(
+        self, settings: VaultSettings, database: Database, unsealing: Unsealing, vault: Vault
+    ) -> None:
+        async def unsealed() -> None:
+            if settings.embedded and self._authority is not None:
+                await ensure_authority(vault.keks, database)
+
+        if unsealing.offered:
+            self._control = Control(settings.data_dir, unsealing, unsealed)
+            await self._control.start()
 
     async def _open_database(self, settings: VaultSettings) -> Database:
         database = await open_database(settings, holder="serve")
@@ -115,7 +140,8 @@ class Panless:
         if config is None:
             return
         if settings.embedded:
-            await ensure_authority(settings, database)
+            with suppress(KeyProviderUnavailable):  # it is made when the vault is unsealed
+                await ensure_authority(vault.keks, database)
         self._authority = await Authority.open(vault.keks, database)
         by_host = {
             HostPort.parse(host, default_port=HTTPS_PORT): each
@@ -198,6 +224,8 @@ class Panless:
         """Refuse new requests, finish those in flight, then close everything. Safe to call at any time."""
         self._stopping = True
         log.info("stopping")
+        if self._control is not None:
+            await self._control.stop()
         await stop_all(self._listeners)
         if self._purging is not None:
             self._purging.cancel()

@@ -22,6 +22,30 @@ class AddressUnavailable(PanlessError):
     remedy = "Stop the process that uses the address, or change the listener's `bind`."
 
 
+class NotRunning(PanlessError):
+    code = "not_running"
+    message = "No Panless that custodians unseal is running on data directory {path}."
+    remedy = "Start it with `panless serve`, which says `ready` when it can be unsealed; see provider in [keys]."
+
+
+class ControlUntrusted(PanlessError):
+    code = "control_untrusted"
+    message = "The control socket {path} may be somebody else's, so it was not used."
+    remedy = "Run this as the account that runs Panless, or as root; let nobody else write to the data directory."
+
+
+class ControlUnanswered(PanlessError):
+    code = "control_unanswered"
+    message = "The Panless behind {path} did not answer."
+    remedy = "Look at its log, and try again: a share that is given twice counts once."
+
+
+class ProcessNotHardened(PanlessError):
+    code = "process_not_hardened"
+    message = "The kernel refused to protect the memory of Panless ({step})."
+    remedy = "Allow prctl(2) and setrlimit(2), in the seccomp profile of the container, say."
+
+
 class RequestError(PanlessError):
     """Base of the errors of the HTTP edge."""
 

@@ -40,7 +40,10 @@ class Authority:
 
     @classmethod
     async def open(cls, keks: Keks, database: Database) -> Authority:
-        """Connect as the proxy role; raises AuthorityMissing, KeyUnavailable or a StoreError."""
+        """Connect as the proxy role; raises AuthorityMissing, KeyUnavailable or a StoreError.
+
+        While the key provider does not answer, nothing is checked: it may answer later.
+        """
         pool = await database.pool(Role.PROXY, size=1)
         try:
             authority = cls(keks, pool)
@@ -51,9 +54,8 @@ class Authority:
         return authority
 
     async def _ready(self) -> None:
-        active = await self._active()
         with suppress(KeyProviderUnavailable):  # it may come back; until then connections are refused
-            await authority_secret(self._keks, active)
+            await authority_secret(self._keks, await self._active())
 
     async def close(self) -> None:
         await self._pool.close()
@@ -85,6 +87,8 @@ class Authority:
 
     async def _active(self) -> StoredAuthority:
         active = await active_authority(self._pool)
+        if active is None:
+            await self._keks.health()  # without a KEK the first one could not be made yet
         if active is None or active.not_after <= datetime.now(UTC):
             raise AuthorityMissing
         return active

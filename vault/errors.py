@@ -216,6 +216,24 @@ class KekNotDestroyed(OperatorError):
     remedy = "{how}."
 
 
+class ShareRejected(OperatorError):
+    code = "share_rejected"
+    message = "The share was not taken: {reason}."
+    remedy = "Enter the words of one share in their order, with spaces between them; see docs/keys/custodians.md."
+
+
+class SharesDoNotFit(OperatorError):
+    code = "shares_do_not_fit"
+    message = "The {needed} shares that were given do not open {key}; all of them were dropped."
+    remedy = "Begin again, with the shares as the ceremony gave them; compare the record with the ceremony's minutes."
+
+
+class CeremonyRefused(OperatorError):
+    code = "ceremony_refused"
+    message = "The key ceremony was not held: {reason}."
+    remedy = "Nothing was made. See docs/keys/custodians.md."
+
+
 class StoreError(PanlessError):
     """The database did not do what was asked. Nothing was acknowledged."""
 

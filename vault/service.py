@@ -118,6 +118,10 @@ class Vault:
         await self._keyring.health()
         await self._records.find([Wanted(frozenset(), frozenset())])
 
+    def forget_keys(self) -> None:
+        """Hold no unwrapped key any longer."""
+        self._keyring.forget()
+
     async def identify(self, key: str, context: Context) -> Principal:
         """Return who holds an application key; raises AppUnknown or AppKeyRevoked, and records that."""
         stored = digest(key)

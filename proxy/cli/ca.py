@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from proxy.cli.running import config_option, json_option, opened, run
+from proxy.cli.shares import open_sealed
 from proxy.config import load
 from proxy.settings import vault_settings
-from vault.settings import VaultSettings
+from vault.errors import VaultSealed
 from vault.upkeep.authorities import StoredAuthority, activate, authorities, make_next, trusted
-from vault.upkeep.startup import Database, ensure_development_kek
+from vault.upkeep.startup import Database, Keks, ensure_development_kek, open_keks
 
 ROTATE_BEFORE = timedelta(days=180)
 
@@ -103,11 +104,16 @@ def _write(out: Path, bundle: str) -> None:
         raise click.BadParameter("the file cannot be written", param_hint="--out") from None
 
 
-async def _with_database(file: Path, work: Callable[[VaultSettings, Database], Awaitable[Result]]) -> Result:
+async def _with_database(file: Path, work: Callable[[Keks, Database], Awaitable[Result]]) -> Result:
     settings = vault_settings(load(file))
     async with opened(file) as database:
         await ensure_development_kek(settings, database)
-        return await work(settings, database)
+        async with open_keks(settings, database) as keks:
+            try:
+                return await work(keks, database)
+            except VaultSealed:  # nothing was changed; now it is known that custodians are needed
+                await open_sealed(keks)
+                return await work(keks, database)
 
 
 def _document(each: StoredAuthority, found: list[StoredAuthority]) -> dict[str, str]:

@@ -7,7 +7,8 @@ from importlib.metadata import version
 
 import click
 
-from proxy.cli import apps, audit, ca, check, demo, keys, operate
+from proxy.cli import apps, audit, ca, ceremony, check, demo, keys, operate, unseal
+from proxy.cli.hardening import harden
 from proxy.cli.running import FAILED, WRONG_USE
 from proxy.errors import ConfigInvalid
 from vault.errors import PanlessError
@@ -25,6 +26,7 @@ Start here:
 For the security team:
   panless audit list --config FILE    who revealed what, when, and where it went
   panless audit verify --config FILE  prove that nothing was changed
+  panless unseal --config FILE        give a custodian's share to the running Panless; `panless seal` undoes it
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 """
@@ -33,11 +35,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 @click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("panless"), prog_name="panless")
 def cli() -> None:
-    pass
+    harden()
 
 
-for command in (operate.serve, check.check, check.schema, operate.migrate, demo.demo):
+for command in (operate.serve, check.check, check.schema, operate.migrate, demo.demo, unseal.unseal, unseal.seal):
     cli.add_command(command)
+keys.keys.add_command(ceremony.ceremony)
 for group in (apps.app, audit.audit, ca.ca, keys.keys):
     cli.add_command(group)
 

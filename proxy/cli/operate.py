@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from proxy.app import Panless
-from proxy.cli.running import config_option, forbid_core_dumps, run
+from proxy.cli.running import config_option, run
 from proxy.config import Config, load
 from proxy.edge import log
 from proxy.settings import vault_settings
@@ -29,7 +29,6 @@ def serve(config_file: Path, log_level: str) -> None:
     ROUTE=URL for each route that has a port of its own. Logs go to stderr as JSON lines. An embedded database is
     migrated by itself; an external one has to be migrated before (`panless migrate`).
     """
-    forbid_core_dumps()
     log.configure(log_level)
     run(_serve(load(config_file)))
 

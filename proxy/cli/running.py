@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,11 +37,6 @@ def config_option(command: Command) -> Command:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def forbid_core_dumps() -> None:
-    """A core dump would hold card data and keys in clear."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:

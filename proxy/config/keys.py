@@ -113,7 +113,11 @@ class MainPkcs11Keys(Pkcs11Keys, _Common):
 
 
 class MainCustodianKeys(CustodianKeys, _Common):
-    pass
+    @model_validator(mode="after")
+    def _check_tenants(self) -> MainCustodianKeys:
+        if self.tenant_keks:
+            raise ValueError("tenant_keks needs a provider that makes KEKs by itself; custodians hold a ceremony")
+        return self
 
 
 KeysConfig = Annotated[

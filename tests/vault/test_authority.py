@@ -13,32 +13,25 @@ from vault import authority as module
 from vault.authority import Authority
 from vault.crypto.certificates import new_authority, new_leaf
 from vault.errors import AuthorityMissing, AuthorityNextExists, AuthorityNextMissing, KeyUnavailable
-from vault.key_settings import FileSettings
 from vault.keys.authority_key import authority_secret, make_authority
-from vault.settings import VaultSettings
 from vault.tokens import uuid7
 from vault.upkeep.authorities import activate, authorities, ensure_authority, make_next, trusted
 
 
 @pytest.fixture
-def settings(kek) -> VaultSettings:
-    return VaultSettings(kek.parent, [FileSettings(kek)])
-
-
-@pytest.fixture
-async def opened(settings, database, keks):
-    await ensure_authority(settings, database)
+async def opened(database, keks):
+    await ensure_authority(keks, database)
     authority = await Authority.open(keks, database)
     yield authority
     await authority.close()
 
 
-async def test_the_first_authority_is_made_once_also_by_many_at_once(settings, database, keks):
+async def test_the_first_authority_is_made_once_also_by_many_at_once(database, keks):
     with pytest.raises(AuthorityMissing):
         await Authority.open(keks, database)
-    made = await asyncio.gather(*(ensure_authority(settings, database) for _ in range(5)))
+    made = await asyncio.gather(*(ensure_authority(keks, database) for _ in range(5)))
     assert sorted(made) == [False] * 4 + [True]
-    assert len(await authorities(settings, database)) == 1
+    assert len(await authorities(keks, database)) == 1
 
 
 async def test_a_leaf_is_made_once_for_many_who_ask(opened):
@@ -55,14 +48,14 @@ async def test_a_leaf_is_renewed_before_it_ends(opened, monkeypatch):
     assert await opened.leaf("a.example") is not first
 
 
-async def test_a_leaf_goes_with_its_authority(opened, settings, database, monkeypatch):
+async def test_a_leaf_goes_with_its_authority(opened, keks, database, monkeypatch):
     first = await opened.leaf("a.example")
     with pytest.raises(AuthorityNextMissing):
-        await activate(settings, database)
-    made = await make_next(settings, database)
+        await activate(keks, database)
+    made = await make_next(keks, database)
     with pytest.raises(AuthorityNextExists):
-        await make_next(settings, database)
-    assert await activate(settings, database) == made.id
+        await make_next(keks, database)
+    assert await activate(keks, database) == made.id
     assert await opened.leaf("a.example") is first  # not looked at again yet
     monkeypatch.setattr(module, "CHECK_SECONDS", -1)
     second = await opened.leaf("a.example")
@@ -77,9 +70,9 @@ async def test_a_leaf_is_not_made_while_the_authority_cannot_be_looked_at(opened
         await opened.leaf("a.example")
 
 
-async def test_a_row_that_was_changed_signs_nothing_and_is_not_exported(opened, settings, database, owner):
-    await make_next(settings, database)
-    assert len(await trusted(settings, database)) == 2
+async def test_a_row_that_was_changed_signs_nothing_and_is_not_exported(opened, keks, database, owner):
+    await make_next(keks, database)
+    assert len(await trusted(keks, database)) == 2
     await owner.execute(
         "UPDATE authorities SET certificate = (SELECT certificate FROM authorities WHERE state = 'pre-active')"
         " WHERE state = 'active'"
@@ -87,9 +80,9 @@ async def test_a_row_that_was_changed_signs_nothing_and_is_not_exported(opened, 
     with pytest.raises(KeyUnavailable):
         await opened.leaf("a.example")
     with pytest.raises(KeyUnavailable):
-        await trusted(settings, database)
+        await trusted(keks, database)
     with pytest.raises(KeyUnavailable):
-        await activate(settings, database)
+        await activate(keks, database)
 
 
 async def test_a_wrapped_key_unwraps_beside_its_own_id_and_certificate_only(keks):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from vault.crypto import aead
 from vault.errors import KeyUnavailable
 from vault.key_settings import FileSettings
+from vault.keys import durable
 from vault.keys.provider import ProviderDescription
 from vault.tokens import uuid7
 
@@ -37,8 +37,7 @@ class FileKeyProvider:
     @staticmethod
     def create(path: Path) -> None:
         """Write a new KEK to `path`, which must not exist yet. The file is on disk when this returns."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        _finish(descriptor, path, _new_line(f"{_ID_PREFIX}{uuid7().hex}"))
+        durable.write_new(path, _new_line(f"{_ID_PREFIX}{uuid7().hex}").encode())
 
     async def wrap(self, kek: str, key: bytes, context: bytes) -> bytes:
         return aead.encrypt(self._kek(kek), key, context)
@@ -66,15 +65,15 @@ class FileKeyProvider:
     async def make(self, tenant: str | None) -> str:
         del tenant  # a KEK is whoever's the table says
         made = f"{_ID_PREFIX}{uuid7().hex}"
-        with _locked(self._path):
-            _replace(self._path, self._path.read_text("ascii") + _new_line(made))
+        with _changing(self._path):
+            durable.replace(self._path, self._path.read_bytes() + _new_line(made).encode())
             self._keks = _read(self._path)
         return made
 
     async def destroy(self, kek: str) -> None:
-        with _locked(self._path):
-            lines = self._path.read_text("ascii").splitlines(keepends=True)
-            _replace(self._path, "".join(line for line in lines if line.split()[1] != kek))
+        with _changing(self._path):
+            lines = self._path.read_bytes().splitlines(keepends=True)
+            durable.replace(self._path, b"".join(line for line in lines if line.split()[1] != kek.encode()))
             self._keks.pop(kek, None)
 
     async def close(self) -> None:
@@ -90,45 +89,11 @@ def _new_line(kek: str) -> str:
     return f"{_FORMAT} {kek} {base64.b64encode(aead.new_key()).decode()}\n"
 
 
-def _finish(descriptor: int, path: Path, text: str) -> None:
-    """Write all of a new file, so that it is on disk."""
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync(path.parent)
-
-
-def _replace(path: Path, text: str) -> None:
-    status = path.stat()
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    if status.st_uid != os.geteuid():
-        os.fchown(descriptor, status.st_uid, status.st_gid)
-    _finish(descriptor, new, text)
-    new.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Change the file one at a time. The lock is the directory's: the file itself is replaced."""
+def _changing(path: Path) -> Iterator[None]:
     try:
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX)
+        with durable.locked(path):
             yield
-        finally:
-            os.close(directory)
     except OSError:
         raise KeyUnavailable(key="kek", reason=f"file {path} cannot be changed") from None
 

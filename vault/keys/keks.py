@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from vault.errors import KeyUnavailable
-from vault.keys.provider import KeyProvider
+from vault.errors import KeyUnavailable, ShareRejected
+from vault.keys.provider import GivenShare, KeyProvider, Sealable, SealedKek
 
 EVERY_TENANT = ""
 
@@ -78,6 +78,31 @@ class Keks:
                 return provider
         known = " and ".join(each.describe().location for each in self._providers)
         raise KeyUnavailable(key=kek, reason=f"{known} of [keys] does not hold it")
+
+    def on(self, table: KekTable) -> Keks:
+        """Return the same KEKs over another table: that of a transaction."""
+        return Keks(self._providers, table, per_tenant=self._per_tenant)
+
+    @property
+    def sealable(self) -> list[Sealable]:
+        """The providers whose KEKs custodians have to open."""
+        return [provider for provider in self._providers if isinstance(provider, Sealable)]
+
+    def sealed(self, *needed: str) -> list[SealedKek]:
+        """Return which of these KEKs have to be opened: without any, those that were asked for, or else the newest."""
+        return [waiting for provider in self.sealable for waiting in provider.sealed(*needed)]
+
+    def give(self, words: str) -> GivenShare:
+        """Take one custodian's share; raises ShareRejected or SharesDoNotFit."""
+        for provider in self.sealable:
+            if (given := provider.give(words)) is not None:
+                return given
+        raise ShareRejected(reason="it is of another ceremony than those in the record")
+
+    def seal(self, kek: str | None = None) -> None:
+        """Forget a KEK (None: all of them) that custodians have opened, and the shares that were given of it."""
+        for provider in self.sealable:
+            provider.seal(kek)
 
     async def health(self) -> None:
         """Raise KeyUnavailable if a provider that has to wrap new keys cannot be used at the moment."""

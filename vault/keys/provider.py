@@ -6,7 +6,7 @@ A KEK has an id: printable text without a secret, unique among all providers, ke
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,27 @@ class ProviderDescription:
 
     provider: str
     location: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealedKek:
+    """A KEK that waits for its custodians: how many shares were given, how many are needed."""
+
+    kek: str
+    given: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class GivenShare:
+    """What came of a share. `fresh`: the KEK was not open before; `opened`: it is now."""
+
+    kek: str
+    custodian: str
+    given: int
+    needed: int
+    opened: bool
+    fresh: bool
 
 
 class KeyProvider(Protocol):
@@ -49,3 +70,17 @@ class KeyProvider(Protocol):
 
     async def close(self) -> None:
         """Disconnect, and forget what is in memory."""
+
+
+@runtime_checkable
+class Sealable(Protocol):
+    """A provider whose KEKs have to be opened by custodians, each with a share, after every start."""
+
+    def sealed(self, *needed: str) -> list[SealedKek]:
+        """Return which of these KEKs have to be opened: without any, those that were asked for, or else the newest."""
+
+    def give(self, words: str) -> GivenShare | None:
+        """Take one share; return None if it is of none of these KEKs; raises ShareRejected or SharesDoNotFit."""
+
+    def seal(self, kek: str | None = None) -> None:
+        """Forget a KEK (None: all of them), and the shares that were given of it."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vault.key_settings import FileSettings, ProviderSettings
+from vault.errors import KeyUnavailable
+from vault.key_settings import CustodiansSettings, FileSettings, ProviderSettings
 from vault.keys.file import FileKeyProvider
 from vault.keys.provider import KeyProvider
 
@@ -14,6 +15,8 @@ def build(settings: ProviderSettings) -> KeyProvider:
     match settings:
         case FileSettings():
             return FileKeyProvider(settings)
+        case CustodiansSettings():
+            return _custodians(settings)
         case _:
             raise NotImplementedError
 
@@ -21,3 +24,11 @@ def build(settings: ProviderSettings) -> KeyProvider:
 def build_all(settings: Sequence[ProviderSettings]) -> list[KeyProvider]:
     """Return the providers in the order of their settings."""
     return [build(each) for each in settings]
+
+
+def _custodians(settings: CustodiansSettings) -> KeyProvider:
+    try:
+        from vault.keys.custodians import CustodiansKeyProvider  # noqa: PLC0415  # optional
+    except ImportError:
+        raise KeyUnavailable(key="kek", reason="`pip install 'panless[custodians]'` is missing") from None
+    return CustodiansKeyProvider(settings)

@@ -17,8 +17,6 @@ from vault.crypto.certificates import StoredAuthority
 from vault.errors import AuthorityNextExists, AuthorityNextMissing
 from vault.keys.authority_key import authority_secret, make_authority
 from vault.keys.keks import Keks
-from vault.keys.providers import build_all
-from vault.settings import VaultSettings
 from vault.store.audit import append
 from vault.store.authorities import activate_next, active_authority, add_authority, list_authorities
 from vault.store.database import Connection, Database, Role, translated
@@ -27,7 +25,7 @@ from vault.store.keys import KeyRows
 __all__ = ["StoredAuthority", "activate", "authorities", "ensure_authority", "make_next", "trusted"]
 
 
-async def ensure_authority(settings: VaultSettings, database: Database) -> bool:
+async def ensure_authority(keks: Keks, database: Database) -> bool:
     """Make the first authority, as the owner, unless there is one; return whether one was made."""
     connection = await database.connect(Role.OWNER)
     try:
@@ -35,12 +33,12 @@ async def ensure_authority(settings: VaultSettings, database: Database) -> bool:
             return False
     finally:
         await connection.close()
-    return await _make(settings, database, "active", "ca.create") is not None
+    return await _make(keks, database, "active", "ca.create") is not None
 
 
-async def authorities(settings: VaultSettings, database: Database) -> list[StoredAuthority]:
+async def authorities(keks: Keks, database: Database) -> list[StoredAuthority]:
     """Return all authorities, oldest first; the first one is made if there is none."""
-    await ensure_authority(settings, database)
+    await ensure_authority(keks, database)
     connection = await database.connect(Role.OWNER)
     try:
         return await list_authorities(connection)
@@ -48,32 +46,32 @@ async def authorities(settings: VaultSettings, database: Database) -> list[Store
         await connection.close()
 
 
-async def trusted(settings: VaultSettings, database: Database) -> list[StoredAuthority]:
+async def trusted(keks: Keks, database: Database) -> list[StoredAuthority]:
     """Return the active and the next authority, for clients to trust.
 
     Raises KeyUnavailable if one of them was not made by this Panless: whoever can write to the table could otherwise
     have clients trust an authority of their own.
     """
-    found = [each for each in await authorities(settings, database) if each.state in ("active", "pre-active")]
-    async with _changing(settings, database) as (_, keks):
+    found = [each for each in await authorities(keks, database) if each.state in ("active", "pre-active")]
+    async with _changing(keks, database) as (_, own):
         for each in found:
-            await authority_secret(keks, each)
+            await authority_secret(own, each)
     return found
 
 
-async def make_next(settings: VaultSettings, database: Database) -> StoredAuthority:
+async def make_next(keks: Keks, database: Database) -> StoredAuthority:
     """Make the authority that will take over; raises AuthorityNextExists if it is there already."""
-    await ensure_authority(settings, database)
-    made = await _make(settings, database, "pre-active", "ca.rotate")
+    await ensure_authority(keks, database)
+    made = await _make(keks, database, "pre-active", "ca.rotate")
     if made is None:
         raise AuthorityNextExists
     return made
 
 
-async def activate(settings: VaultSettings, database: Database) -> UUID:
+async def activate(keks: Keks, database: Database) -> UUID:
     """Let the next authority sign from now on, and retire the active one; raises AuthorityNextMissing."""
-    await trusted(settings, database)
-    async with _changing(settings, database) as (connection, _):
+    await trusted(keks, database)
+    async with _changing(keks, database) as (connection, _):
         activated = await activate_next(connection)
         if activated is None:
             raise AuthorityNextMissing
@@ -82,10 +80,10 @@ async def activate(settings: VaultSettings, database: Database) -> UUID:
 
 
 async def _make(
-    settings: VaultSettings, database: Database, state: Literal["active", "pre-active"], action: str
+    keks: Keks, database: Database, state: Literal["active", "pre-active"], action: str
 ) -> StoredAuthority | None:
-    async with _changing(settings, database) as (connection, keks):
-        made = await make_authority(keks, state)
+    async with _changing(keks, database) as (connection, own):
+        made = await make_authority(own, state)
         if not await add_authority(connection, made):
             return None
         await append(connection, [_event(action, made.id)])
@@ -93,17 +91,13 @@ async def _make(
 
 
 @asynccontextmanager
-async def _changing(settings: VaultSettings, database: Database) -> AsyncIterator[tuple[Connection, Keks]]:
-    """Connect as the owner, in a transaction, and to the key providers."""
+async def _changing(keks: Keks, database: Database) -> AsyncIterator[tuple[Connection, Keks]]:
+    """Connect as the owner, in a transaction, which the KEKs are part of, too."""
     connection = await database.connect(Role.OWNER)
     try:
-        keks = Keks(build_all(settings.providers), KeyRows(connection))
-        try:
-            with translated():
-                async with connection.transaction():
-                    yield connection, keks
-        finally:
-            await keks.close()
+        with translated():
+            async with connection.transaction():
+                yield connection, keks.on(KeyRows(connection))
     finally:
         await connection.close()
 

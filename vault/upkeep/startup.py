@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from vault.errors import KeyUnavailable
 from vault.key_settings import FileSettings
 from vault.keys.file import FileKeyProvider
+from vault.keys.keks import Keks
+from vault.keys.provider import GivenShare
+from vault.keys.providers import build_all
 from vault.settings import VaultSettings
 from vault.store.database import Database, Role
 from vault.store.embedded import EmbeddedDatabase
-from vault.store.keys import any_data_key
+from vault.store.keys import KeyRows, any_data_key
 
-__all__ = ["Database", "create_kek", "ensure_development_kek", "open_database"]
+__all__ = ["Database", "GivenShare", "Keks", "create_kek", "ensure_development_kek", "open_database", "open_keks"]
 
 _ROLES = {"owner": Role.OWNER, "proxy": Role.PROXY, "auditor": Role.AUDITOR}
 
@@ -41,6 +46,20 @@ async def ensure_development_kek(settings: VaultSettings, database: Database) ->
         await connection.close()
     FileKeyProvider.create(file.path)
     return True
+
+
+@asynccontextmanager
+async def open_keks(settings: VaultSettings, database: Database) -> AsyncIterator[Keks]:
+    """The KEKs of all configured providers, for a command that runs as the database's owner."""
+    connection = await database.connect(Role.OWNER)
+    try:
+        keks = Keks(build_all(settings.providers), KeyRows(connection), per_tenant=settings.tenant_keks)
+        try:
+            yield keks
+        finally:
+            await keks.close()
+    finally:
+        await connection.close()
 
 
 def create_kek(file: FileSettings) -> None:
