@@ -125,6 +125,8 @@ def test_the_models_own_field_is_an_unknown_key_too(tmp_path):
     assert key(tmp_path, 'file = "x"') == "file"
 
 
+TRANSIT = '[keys]\nprovider = "transit"\naddress = "https://bao.example:8200"\n'
+KMS = '[keys]\nprovider = "aws-kms"\nkey = "alias/panless"\nregion = "eu-central-1"\n'
 # Each puts the canary where it does not belong.
 WRONG = [
     (f'data_dir = ["{CANARY}"]', "data_dir"),
@@ -143,6 +145,13 @@ WRONG = [
     ("[keys]\ncache_seconds = inf", "keys.cache_seconds"),
     ("[keys]\ncache_seconds = 86401", "keys.cache_seconds"),
     (f'[keys]\ncache_seconds = "{CANARY}"', "keys.cache_seconds"),
+    (TRANSIT, "keys"),
+    (f'{TRANSIT}token = "{CANARY}"', "keys.token"),
+    (TRANSIT + 'token = "env:T"\nrole_id = "r"\nsecret_id = "env:S"', "keys"),
+    (TRANSIT + 'role_id = "r"', "keys"),
+    (TRANSIT.replace("https://bao", f"https://u:{CANARY}@bao") + 'token = "env:T"', "keys.address"),
+    (TRANSIT.replace("https", "http") + 'token = "env:T"', "keys.address"),
+    (KMS + 'endpoint = "http://kms.example"', "keys.endpoint"),
     (f'[vault]\nreuse_tokens = "{CANARY}"', "vault.reuse_tokens"),
     ("[vault]\ncvc_attempts = 0", "vault.cvc_attempts"),
     ("[vault]\ncvc_attempts = 1001", "vault.cvc_attempts"),
@@ -496,3 +505,9 @@ def test_no_two_listeners_share_an_address(tmp_path, port):
         assert read(tmp_path, listen + routes)
     free = 'bind = "127.0.0.1:0"\n'
     assert read(tmp_path, OUTBOUND + free + OUTBOUND.replace('"a"', '"b"').replace('"/a"', '"/b"') + free)
+
+
+@pytest.mark.parametrize("address", ["https://bao.example:8200", "http://127.0.0.1:8200", "http://[::1]:8200"])
+def test_a_key_provider_is_reached_over_tls_or_on_loopback(tmp_path, address):
+    config = read(tmp_path, TRANSIT.replace("https://bao.example:8200", address) + 'token = "env:T"')
+    assert config.keys.address == address

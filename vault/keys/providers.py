@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vault.key_settings import FileSettings, ProviderSettings
+from vault.key_settings import FileSettings, ProviderSettings, TransitSettings
 from vault.keys.file import FileKeyProvider
 from vault.keys.provider import KeyProvider
+from vault.keys.transit import TransitKeyProvider
 
 
 def build(settings: ProviderSettings) -> KeyProvider:
@@ -14,6 +15,8 @@ def build(settings: ProviderSettings) -> KeyProvider:
     match settings:
         case FileSettings():
             return FileKeyProvider(settings)
+        case TransitSettings():
+            return TransitKeyProvider(settings)
         case _:
             raise NotImplementedError
 
