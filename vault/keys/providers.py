@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vault.key_settings import FileSettings, ProviderSettings, TransitSettings
+from vault.errors import KeyUnavailable
+from vault.key_settings import AwsKmsSettings, FileSettings, ProviderSettings, TransitSettings
 from vault.keys.file import FileKeyProvider
 from vault.keys.provider import KeyProvider
 from vault.keys.transit import TransitKeyProvider
@@ -17,6 +18,8 @@ def build(settings: ProviderSettings) -> KeyProvider:
             return FileKeyProvider(settings)
         case TransitSettings():
             return TransitKeyProvider(settings)
+        case AwsKmsSettings():
+            return _aws_kms(settings)
         case _:
             raise NotImplementedError
 
@@ -24,3 +27,15 @@ def build(settings: ProviderSettings) -> KeyProvider:
 def build_all(settings: Sequence[ProviderSettings]) -> list[KeyProvider]:
     """Return the providers in the order of their settings."""
     return [build(each) for each in settings]
+
+
+def _aws_kms(settings: AwsKmsSettings) -> KeyProvider:
+    try:
+        from vault.keys.aws_kms import AwsKmsProvider  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise _missing("aws-kms") from None
+    return AwsKmsProvider(settings)
+
+
+def _missing(extra: str) -> KeyUnavailable:
+    return KeyUnavailable(key=extra, reason=f"its library is missing; run pip install 'panless[{extra}]'")

@@ -106,7 +106,7 @@ class TransitClient:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._tls()),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
+                timeout=aiohttp.ClientTimeout(total=None),  # `call` ends what takes too long
                 trust_env=False,
             )
         return self._session
