@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vault.errors import KeyUnavailable
-from vault.key_settings import AwsKmsSettings, FileSettings, ProviderSettings, TransitSettings
+from vault.key_settings import AwsKmsSettings, FileSettings, Pkcs11Settings, ProviderSettings, TransitSettings
 from vault.keys.file import FileKeyProvider
 from vault.keys.provider import KeyProvider
 from vault.keys.transit import TransitKeyProvider
@@ -20,6 +20,8 @@ def build(settings: ProviderSettings) -> KeyProvider:
             return TransitKeyProvider(settings)
         case AwsKmsSettings():
             return _aws_kms(settings)
+        case Pkcs11Settings():
+            return _pkcs11(settings)
         case _:
             raise NotImplementedError
 
@@ -35,6 +37,14 @@ def _aws_kms(settings: AwsKmsSettings) -> KeyProvider:
     except ImportError:
         raise _missing("aws-kms") from None
     return AwsKmsProvider(settings)
+
+
+def _pkcs11(settings: Pkcs11Settings) -> KeyProvider:
+    try:
+        from vault.keys.pkcs11 import Pkcs11KeyProvider  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise _missing("pkcs11") from None
+    return Pkcs11KeyProvider(settings)
 
 
 def _missing(extra: str) -> KeyUnavailable:

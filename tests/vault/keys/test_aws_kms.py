@@ -181,6 +181,7 @@ async def test_a_server_that_stalls_is_given_up_and_used_again(kms):
         calls = (provider.unwrap(kek, wrapped, CONTEXT), provider.wrap(kek, KEY, b""), provider.newest())
         for outcome in await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 30):
             assert type(outcome) is KeyProviderUnavailable
+            assert "no answer within 1.5 seconds" in str(outcome)
         assert between.seen
         between.stalled = False
         between.cut()
