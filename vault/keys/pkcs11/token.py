@@ -94,10 +94,10 @@ class Token:
                 return  # it was gone before
 
     def _opened(self) -> pkcs11.Session:
-        try:
-            library = pkcs11.lib(str(self._settings.module))
-        except exceptions.PKCS11Error:
-            raise KeyUnavailable(key="pkcs11", reason=f"{self._settings.module} cannot be loaded") from None
+        module = self._settings.module.resolve()  # two names of a library would be two libraries
+        if not module.is_file():
+            raise KeyUnavailable(key="pkcs11", reason=f"there is no library {module}")
+        library = pkcs11.lib(str(module))
         pin, seen = self._pin()
         try:
             if self._refused_pin:  # some libraries remember what a token said of its PIN
