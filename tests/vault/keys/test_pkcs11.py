@@ -326,6 +326,17 @@ async def test_one_thread_calls_the_library_whatever_the_number_of_providers_and
         await provider.close()
 
 
+async def test_a_second_provider_does_not_end_the_session_of_the_first(settings):
+    first, second = Pkcs11KeyProvider(settings), Pkcs11KeyProvider(settings)
+    kek = await first.newest()
+    session = first._token._session
+    assert await second.newest() == kek
+    await first.wrap(kek, KEY, CONTEXT)
+    assert first._token._session is session
+    for provider in (first, second):
+        await provider.close()
+
+
 async def test_a_token_or_a_library_that_is_not_there(hsm, tmp_path):
     with pytest.raises(KeyProviderUnavailable, match="NoSuchToken"):
         await Pkcs11KeyProvider(Pkcs11Settings(hsm.library, "nowhere", lambda: PIN)).newest()

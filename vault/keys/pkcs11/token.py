@@ -57,6 +57,7 @@ class Token:
         """Return what the action makes of a session; a stale one is replaced, and the action repeated, once."""
         if self._session is not None:
             try:
+                self._session.generate_random(64)  # of a session that has ended, searching would leave a search open
                 return action(self._session)
             except (exceptions.PKCS11Error, NotThere):
                 self.close()
