@@ -10,8 +10,13 @@ import pytest
 from proxy.app import compile_outbound
 from proxy.config import Config, load
 from proxy.errors import ConfigInvalid
-from proxy.settings import vault_settings
+from proxy.settings import provider_settings, vault_settings
 from vault.errors import PanlessError
+from vault.key_settings import FileSettings
+from vault.keys.providers import build
+from vault.upkeep.startup import create_kek
+
+ROOT = Path(__file__).parents[2]
 
 # Section 6 of the design, less what is not part of this release.
 EXAMPLE = """
@@ -511,3 +516,14 @@ def test_no_two_listeners_share_an_address(tmp_path, port):
 def test_a_key_provider_is_reached_over_tls_or_on_loopback(tmp_path, address):
     config = read(tmp_path, TRANSIT.replace("https://bao.example:8200", address) + 'token = "env:T"')
     assert config.keys.address == address
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/keys/*.md")), ids=lambda page: page.stem)
+def test_the_configuration_of_each_page_on_keys_is_one(tmp_path, page):
+    (text,) = [part.split("```")[0] for part in page.read_text().split("```toml\n")[1:]]
+    config = read(tmp_path, text)
+    assert config.keys.provider == page.stem
+    if page.stem == "file":
+        create_kek(FileSettings(tmp_path / "kek"))
+        config = read(tmp_path, text.replace("/etc/panless/kek", "kek"))
+    assert build(provider_settings(config.keys, config)).describe().provider == page.stem

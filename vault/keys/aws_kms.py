@@ -18,6 +18,7 @@ from typing import Any
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 
 from vault.errors import KekNotMade, KeyProviderUnavailable, KeyUnavailable
 from vault.key_settings import AwsKmsSettings
@@ -40,6 +41,8 @@ _PASSING = {
 }
 _NO_CREDENTIALS = (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound)
 _NO_CONNECTION = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.CredentialRetrievalError)
+# What the SDK's parser makes of an answer that is not one of KMS.
+_ODD_ANSWER = (ResponseParserError, AttributeError, LookupError, TypeError, ValueError)
 # The SDK would log requests and answers in full, plaintext included, at level DEBUG.
 _LOGGERS = ("botocore", "aiobotocore")
 
@@ -61,13 +64,13 @@ class AwsKmsProvider:
     async def wrap(self, kek: str, key: bytes, context: bytes) -> bytes:
         self._check(kek)
         answer = await self._call("encrypt", kek, KeyId=kek, Plaintext=key, EncryptionContext=_bound_to(context))
-        return bytes(answer["CiphertextBlob"])
+        return _bytes(kek, answer.get("CiphertextBlob"))
 
     async def unwrap(self, kek: str, wrapped: bytes, context: bytes) -> bytes:
         self._check(kek)
         bound = _bound_to(context)
         answer = await self._call("decrypt", kek, KeyId=kek, CiphertextBlob=wrapped, EncryptionContext=bound)
-        return bytes(answer["Plaintext"])
+        return _bytes(kek, answer.get("Plaintext"))
 
     async def health(self) -> None:
         bound = _bound_to(_PROBE)
@@ -83,7 +86,7 @@ class AwsKmsProvider:
     async def newest(self) -> str:
         """Return the ARN of the key that is configured, or that the configured alias points to."""
         key = self._settings.key
-        return self._fit((await self._call("describe_key", key, KeyId=key))["KeyMetadata"])
+        return self._fit(await self._call("describe_key", key, KeyId=key))
 
     async def make(self, tenant: str | None) -> str:
         """Make a tenant's key. It is tagged with the SHA-256 of the tenant, which the policy for using it can name."""
@@ -102,13 +105,13 @@ class AwsKmsProvider:
             Description=f"Panless: KEK of tenant {name}",
             Tags=[{"TagKey": "panless-tenant", "TagValue": name}],
         )
-        return self._fit(made["KeyMetadata"])
+        return self._fit(made)
 
     async def destroy(self, kek: str) -> None:
         """Let KMS delete a key after seven days; from now on it does nothing with it."""
         self._check(kek)
-        state = (await self._call("describe_key", kek, KeyId=kek))["KeyMetadata"]["KeyState"]
-        if state == "PendingDeletion":
+        described = await self._call("describe_key", kek, KeyId=kek)
+        if described.get("KeyMetadata", {}).get("KeyState") == "PendingDeletion":
             return
         key_id = kek.partition(":key/")[2]  # KMS deletes keys of the caller's own account only
         await self._call("schedule_key_deletion", kek, KeyId=key_id, PendingWindowInDays=_WINDOW_DAYS)
@@ -131,6 +134,8 @@ class AwsKmsProvider:
             raise KeyUnavailable(key=kek, reason="the AWS SDK finds no credentials") from None
         except (*_NO_CONNECTION, OSError) as error:
             raise self._unavailable(f"the connection failed ({type(error).__name__})") from None
+        except _ODD_ANSWER:
+            raise self._unavailable("its answer is not one of KMS") from None
         except exceptions.BotoCoreError as error:
             raise KeyUnavailable(key=kek, reason=f"the AWS SDK refuses to call ({type(error).__name__})") from None
 
@@ -149,8 +154,9 @@ class AwsKmsProvider:
                 self._client = await self._stack.enter_async_context(made)
             return self._client
 
-    def _fit(self, metadata: Mapping[str, Any]) -> str:
-        arn = str(metadata["Arn"])
+    def _fit(self, answer: Mapping[str, Any]) -> str:
+        metadata = answer.get("KeyMetadata", {})
+        arn = str(metadata.get("Arn"))
         self._check(arn)
         if metadata.get("KeySpec") != "SYMMETRIC_DEFAULT":  # such keys have no other use than ENCRYPT_DECRYPT
             raise KeyUnavailable(key=arn, reason="it is not a symmetric key to encrypt and decrypt with")
@@ -179,3 +185,9 @@ class AwsKmsProvider:
 
 def _bound_to(context: bytes) -> dict[str, str]:
     return {"panless": base64.b64encode(context).decode()}
+
+
+def _bytes(kek: str, found: object) -> bytes:
+    if not isinstance(found, bytes) or not found:
+        raise KeyUnavailable(key=kek, reason="the answer holds no key")
+    return found

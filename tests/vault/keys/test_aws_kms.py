@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import logging
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -206,12 +209,12 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize(("code", "status"), CODES)
-async def test_what_kms_answers_decides_whether_to_come_back(kms, code, status):
-    body = {"__type": code, "message": CANARY}
+@asynccontextmanager
+async def answering(kms: Kms, status: int, text: str) -> AsyncIterator[tuple[AwsKmsProvider, str]]:
+    """A provider whose KMS always gives the same answer, and the id of a KEK."""
 
     async def answer(request: web.Request) -> web.Response:
-        return web.json_response(body, status=status)
+        return web.Response(status=status, text=text, content_type="application/x-amz-json-1.1")
 
     app = web.Application()
     app.router.add_post("/", answer)
@@ -222,14 +225,42 @@ async def test_what_kms_answers_decides_whether_to_come_back(kms, code, status):
     port = site._server.sockets[0].getsockname()[1]
     kek = f"arn:aws:kms:{REGION}:123456789012:key/1"
     provider = AwsKmsProvider(kms.settings_of(kek, endpoint=f"http://127.0.0.1:{port}"))
-    for call in (provider.wrap(kek, KEY, b""), provider.unwrap(kek, b"x", b""), provider.newest()):
-        with pytest.raises(KeyUnavailable) as caught:
-            await call
-        assert type(caught.value) is CODES[code, status]
-        assert CANARY not in str(caught.value)
-        assert caught.value.__cause__ is None
+    yield provider, kek
     await provider.close()
     await runner.cleanup()
+
+
+@pytest.mark.parametrize(("code", "status"), CODES)
+async def test_what_kms_answers_decides_whether_to_come_back(kms, code, status):
+    async with answering(kms, status, json.dumps({"__type": code, "message": CANARY})) as (provider, kek):
+        for call in (provider.wrap(kek, KEY, b""), provider.unwrap(kek, b"x", b""), provider.newest()):
+            with pytest.raises(KeyUnavailable) as caught:
+                await call
+            assert type(caught.value) is CODES[code, status]
+            assert CANARY not in str(caught.value)
+            assert caught.value.__cause__ is None
+
+
+ODD = {
+    "not JSON": CANARY,
+    "cut JSON": f'{{"Plaintext": "{CANARY}',
+    "no object": f'["{CANARY}"]',
+    "nothing": "{}",
+    "nulls": '{"Plaintext": null, "CiphertextBlob": null, "KeyMetadata": null}',
+    "empty": '{"Plaintext": "", "CiphertextBlob": "", "KeyMetadata": {}}',
+    "no base64": '{"Plaintext": "canar", "CiphertextBlob": "canar", "KeyMetadata": {"Arn": "canar"}}',
+    "numbers": '{"Plaintext": 1, "CiphertextBlob": 1, "KeyMetadata": 1}',
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+async def test_odd_answers_are_refused_and_not_shown(kms, case):
+    async with answering(kms, 200, ODD[case]) as (provider, kek):
+        for call in (provider.wrap(kek, KEY, b""), provider.unwrap(kek, b"x", b""), provider.newest()):
+            with pytest.raises(KeyUnavailable) as caught:
+                await call
+            assert "Plaintext" not in str(caught.value)
+            assert caught.value.__cause__ is None
 
 
 async def test_without_credentials_it_is_refused(kms):

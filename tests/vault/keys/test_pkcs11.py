@@ -326,7 +326,28 @@ async def test_one_thread_calls_the_library_whatever_the_number_of_providers_and
         await provider.close()
 
 
-async def test_a_second_provider_does_not_end_the_session_of_the_first(settings):
+async def test_providers_of_one_library_never_use_each_others_tokens(hsm, settings):
+    """Setting the library up anew gives the numbers of sessions again, to whoever comes first."""
+    other = replace(settings, token=next(_labels))
+    await hsm.new_token(other.token, PIN)
+    providers = [Pkcs11KeyProvider(each) for each in (settings, other)]
+    keks = [await provider.newest() for provider in providers]
+    with pytest.raises(KeyProviderUnavailable):
+        await Pkcs11KeyProvider(replace(settings, token="nowhere")).newest()
+    for provider, kek in reversed(list(zip(providers, keks, strict=True))):
+        assert await provider.newest() == kek
+        assert await provider.unwrap(kek, await provider.wrap(kek, KEY, CONTEXT), CONTEXT) == KEY
+    with pytest.raises(KeyProviderUnavailable):
+        await Pkcs11KeyProvider(replace(settings, token="nowhere")).newest()
+    await providers[1].health()
+    await providers[0].close()
+    session = providers[1]._token._session
+    await providers[1].health()
+    assert providers[1]._token._session is session
+    await providers[1].close()
+
+
+async def test_a_second_provider_of_a_token_does_not_end_the_session_of_the_first(settings):
     first, second = Pkcs11KeyProvider(settings), Pkcs11KeyProvider(settings)
     kek = await first.newest()
     session = first._token._session

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pkcs11
 from pkcs11 import exceptions
 
 from vault.errors import KeyProviderUnavailable, KeyUnavailable
 from vault.key_settings import Pkcs11Settings
+from vault.keys.pkcs11.library import Library
 
 Result = TypeVar("Result")
 
@@ -50,11 +51,15 @@ class Token:
         self._settings = settings
         self._token: pkcs11.Token | None = None
         self._session: pkcs11.Session | None = None
+        self._library: Library | None = None
+        self._epoch = 0
         self._salt = os.urandom(16)
         self._refused_pin = b""
 
     def use(self, kek: str, action: Callable[[pkcs11.Session], Result]) -> Result:
         """Return what the action makes of a session; a stale one is replaced, and the action repeated, once."""
+        if self._library is not None and self._library.epoch != self._epoch:
+            self._session = None  # its number may be another token's
         if self._session is not None:
             try:
                 self._session.generate_random(64)  # of a session that has ended, searching would leave a search open
@@ -88,32 +93,29 @@ class Token:
     def close(self) -> None:
         """Forget the session. The next use opens one."""
         session, self._session, self._token = self._session, None, None
-        if session is not None:
+        if session is not None and self._library is not None and self._library.epoch == self._epoch:
             try:
                 session.close()
             except exceptions.PKCS11Error:
                 return  # it was gone before
 
     def _opened(self) -> pkcs11.Session:
-        module = self._settings.module.resolve()  # two names of a library would be two libraries
-        if not module.is_file():
-            raise KeyUnavailable(key="pkcs11", reason=f"there is no library {module}")
-        library = pkcs11.lib(str(module))
+        self._library = library = Library.of(self._settings.module)
         pin, seen = self._pin()
         try:
             if self._refused_pin:  # some libraries remember what a token said of its PIN
-                library.reinitialize()
+                library.begin_anew()
             self._session = self._login(library, pin, seen)
         except exceptions.PKCS11Error:
             # Libraries do not notice tokens that come back. Sessions of other providers end here, and begin anew.
-            library.reinitialize()
+            library.begin_anew()
             self._session = self._login(library, pin, seen)
         self._refused_pin = b""
         return self._session
 
-    def _login(self, library: Any, pin: str, seen: bytes) -> pkcs11.Session:
-        token: pkcs11.Token = library.get_token(token_label=self._settings.token)
-        self._token = token
+    def _login(self, library: Library, pin: str, seen: bytes) -> pkcs11.Session:
+        self._token = token = library.token(self._settings.token)
+        self._epoch = library.epoch
         try:
             return token.open(user_pin=pin)
         except exceptions.UserAlreadyLoggedIn:  # by another provider of this process
