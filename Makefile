@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SECONDS ?= 60
 N       ?= 1000000
 
-.PHONY: help setup demo test check bench fuzz properties nonces guard-corpus clean
+.PHONY: help setup demo test check bench fuzz properties nonces guard-corpus softhsm clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -37,7 +37,7 @@ demo: setup ## the whole story on this machine; ONCE=1 tells it once and exits
 	@"$(CURDIR)/$(BIN)/python" -m proxy.cli demo $(if $(ONCE),--once)
 
 test: $(VENV)/.dev ## all checks and all tests
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory check softhsm
 	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
@@ -45,6 +45,9 @@ check: $(VENV)/.dev ## format, lint, types, import contracts
 	@"$(CURDIR)/$(BIN)/python" -m ruff check --quiet .
 	@"$(CURDIR)/$(BIN)/python" -m mypy --no-error-summary
 	@"$(CURDIR)/$(BIN)/lint-imports" --no-logo --no-cache
+
+softhsm: $(VENV)/.dev ## get SoftHSM2 for the tests of key provider pkcs11, if it is not there
+	@"$(CURDIR)/$(BIN)/python" -m tests.harness.softhsm
 
 bench: $(VENV)/.dev ## measure; prints a table and writes build/bench.json
 	@"$(CURDIR)/$(BIN)/python" -m tests.bench

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from proxy.config.base import Model
-from proxy.config.values import Seconds, SecretReference, Upstream
+from proxy.config.values import Seconds, SecretReference, Upstream, is_loopback
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+
+
+def _check_address(text: str) -> str:
+    # Keys go over this connection in clear text: there is no option for plain http.
+    url = urlsplit(text)
+    if url.scheme == "http" and not is_loopback(url):
+        raise ValueError("plain http is only for loopback; use https")
+    return text
+
+
+Address = Annotated[Upstream, AfterValidator(_check_address)]
 
 
 class FileKeys(Model):
@@ -24,7 +36,7 @@ class TransitKeys(Model):
     """The transit engine of OpenBao or HashiCorp Vault: a `token`, or `role_id` and `secret_id` of an AppRole."""
 
     provider: Literal["transit"]
-    address: Upstream
+    address: Address
     key: Label = "panless"
     mount: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,126}$")] = "transit"
     namespace: str | None = None
@@ -48,7 +60,7 @@ class AwsKmsKeys(Model):
     provider: Literal["aws-kms"]
     key: Annotated[str, Field(min_length=1)]
     region: Label
-    endpoint: Upstream | None = None
+    endpoint: Address | None = None
     timeout_seconds: Seconds = 5
 
 

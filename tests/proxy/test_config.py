@@ -10,8 +10,13 @@ import pytest
 from proxy.app import compile_outbound
 from proxy.config import Config, load
 from proxy.errors import ConfigInvalid
-from proxy.settings import vault_settings
+from proxy.settings import provider_settings, vault_settings
 from vault.errors import PanlessError
+from vault.key_settings import FileSettings
+from vault.keys.providers import build
+from vault.upkeep.startup import create_kek
+
+ROOT = Path(__file__).parents[2]
 
 # Section 6 of the design, less what is not part of this release.
 EXAMPLE = """
@@ -125,6 +130,8 @@ def test_the_models_own_field_is_an_unknown_key_too(tmp_path):
     assert key(tmp_path, 'file = "x"') == "file"
 
 
+TRANSIT = '[keys]\nprovider = "transit"\naddress = "https://bao.example:8200"\n'
+KMS = '[keys]\nprovider = "aws-kms"\nkey = "alias/panless"\nregion = "eu-central-1"\n'
 # Each puts the canary where it does not belong.
 WRONG = [
     (f'data_dir = ["{CANARY}"]', "data_dir"),
@@ -143,6 +150,13 @@ WRONG = [
     ("[keys]\ncache_seconds = inf", "keys.cache_seconds"),
     ("[keys]\ncache_seconds = 86401", "keys.cache_seconds"),
     (f'[keys]\ncache_seconds = "{CANARY}"', "keys.cache_seconds"),
+    (TRANSIT, "keys"),
+    (f'{TRANSIT}token = "{CANARY}"', "keys.token"),
+    (TRANSIT + 'token = "env:T"\nrole_id = "r"\nsecret_id = "env:S"', "keys"),
+    (TRANSIT + 'role_id = "r"', "keys"),
+    (TRANSIT.replace("https://bao", f"https://u:{CANARY}@bao") + 'token = "env:T"', "keys.address"),
+    (TRANSIT.replace("https", "http") + 'token = "env:T"', "keys.address"),
+    (KMS + 'endpoint = "http://kms.example"', "keys.endpoint"),
     (f'[vault]\nreuse_tokens = "{CANARY}"', "vault.reuse_tokens"),
     ("[vault]\ncvc_attempts = 0", "vault.cvc_attempts"),
     ("[vault]\ncvc_attempts = 1001", "vault.cvc_attempts"),
@@ -496,3 +510,20 @@ def test_no_two_listeners_share_an_address(tmp_path, port):
         assert read(tmp_path, listen + routes)
     free = 'bind = "127.0.0.1:0"\n'
     assert read(tmp_path, OUTBOUND + free + OUTBOUND.replace('"a"', '"b"').replace('"/a"', '"/b"') + free)
+
+
+@pytest.mark.parametrize("address", ["https://bao.example:8200", "http://127.0.0.1:8200", "http://[::1]:8200"])
+def test_a_key_provider_is_reached_over_tls_or_on_loopback(tmp_path, address):
+    config = read(tmp_path, TRANSIT.replace("https://bao.example:8200", address) + 'token = "env:T"')
+    assert config.keys.address == address
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/keys/*.md")), ids=lambda page: page.stem)
+def test_the_configuration_of_each_page_on_keys_is_one(tmp_path, page):
+    (text,) = [part.split("```")[0] for part in page.read_text().split("```toml\n")[1:]]
+    config = read(tmp_path, text)
+    assert config.keys.provider == page.stem
+    if page.stem == "file":
+        create_kek(FileSettings(tmp_path / "kek"))
+        config = read(tmp_path, text.replace("/etc/panless/kek", "kek"))
+    assert build(provider_settings(config.keys, config)).describe().provider == page.stem

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vault.errors import KeyUnavailable
-from vault.key_settings import CustodiansSettings, FileSettings, ProviderSettings
+from vault.key_settings import (
+    AwsKmsSettings,
+    CustodiansSettings,
+    FileSettings,
+    Pkcs11Settings,
+    ProviderSettings,
+    TransitSettings,
+)
 from vault.keys.file import FileKeyProvider
 from vault.keys.provider import KeyProvider
+from vault.keys.transit import TransitKeyProvider
 
 
 def build(settings: ProviderSettings) -> KeyProvider:
@@ -17,8 +25,12 @@ def build(settings: ProviderSettings) -> KeyProvider:
             return FileKeyProvider(settings)
         case CustodiansSettings():
             return _custodians(settings)
-        case _:
-            raise NotImplementedError
+        case TransitSettings():
+            return TransitKeyProvider(settings)
+        case AwsKmsSettings():
+            return _aws_kms(settings)
+        case Pkcs11Settings():
+            return _pkcs11(settings)
 
 
 def build_all(settings: Sequence[ProviderSettings]) -> list[KeyProvider]:
@@ -28,7 +40,27 @@ def build_all(settings: Sequence[ProviderSettings]) -> list[KeyProvider]:
 
 def _custodians(settings: CustodiansSettings) -> KeyProvider:
     try:
-        from vault.keys.custodians import CustodiansKeyProvider  # noqa: PLC0415  # optional
+        from vault.keys.custodians import CustodiansKeyProvider  # noqa: PLC0415  # an extra
     except ImportError:
-        raise KeyUnavailable(key="kek", reason="`pip install 'panless[custodians]'` is missing") from None
+        raise _missing("custodians") from None
     return CustodiansKeyProvider(settings)
+
+
+def _aws_kms(settings: AwsKmsSettings) -> KeyProvider:
+    try:
+        from vault.keys.aws_kms import AwsKmsProvider  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise _missing("aws-kms") from None
+    return AwsKmsProvider(settings)
+
+
+def _pkcs11(settings: Pkcs11Settings) -> KeyProvider:
+    try:
+        from vault.keys.pkcs11 import Pkcs11KeyProvider  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise _missing("pkcs11") from None
+    return Pkcs11KeyProvider(settings)
+
+
+def _missing(extra: str) -> KeyUnavailable:
+    return KeyUnavailable(key=extra, reason=f"its library is missing; run pip install 'panless[{extra}]'")
