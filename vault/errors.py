@@ -176,7 +176,8 @@ class KekOutOfReach(OperatorError):
     code = "kek_out_of_reach"
     message = "Panless process {pid} on {host} has no access to {location}."
     remedy = (
-        "Add that provider to its configuration, [[keys.also]], start it again, then give the same command once more."
+        "Add that provider to its configuration, [[keys.also]], and start it again, or let custodians run `panless "
+        "unseal`; then give the same command once more."
     )
 
 

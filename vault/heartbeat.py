@@ -64,7 +64,7 @@ class Heartbeat:
         except KeyUnavailable:
             mac = None  # sealed, or the provider is away: no keys of codes from others until it is back
         own = Peer(self._lease_keys.id, self._lease_keys.public_key, mac)
-        await self._rows.beat(own, self._keks.locations, changes)
+        await self._rows.beat(own, self._keks.reach, changes)
         if mac is not None:
             await self._lease_keys.beat()
 

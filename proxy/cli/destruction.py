@@ -31,9 +31,12 @@ def compromise(config_file: Path, key: str) -> None:
 @config_option
 @click.argument("key", required=False)
 @click.option("--tenant", help="Destroy all keys of this tenant: nothing of it can be opened again.")
+@click.option("--gone", is_flag=True, help="The KEK was destroyed where its provider is; only note it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the receipt to this file.")
-def destroy(config_file: Path, key: str | None, tenant: str | None, yes: bool, out: Path | None) -> None:
+def destroy(  # noqa: PLR0917  # click passes them by name
+    config_file: Path, key: str | None, tenant: str | None, gone: bool, yes: bool, out: Path | None
+) -> None:
     """Destroy KEY, which protects nothing any more; or, with --tenant, every key of a tenant.
 
     What a tenant's keys protect can then never be opened again. Where the tenant has a KEK of its own (`tenant_keks`),
@@ -42,7 +45,7 @@ def destroy(config_file: Path, key: str | None, tenant: str | None, yes: bool, o
     if (key is None) == (tenant is None):
         raise click.UsageError("Give either a key's id or --tenant.")
     if key is not None:
-        on_keys(config_file, "destroy", partial(destruction.destroy, key_id=key))
+        on_keys(config_file, "destroy", partial(destruction.destroy, key_id=key, gone=gone))
         click.echo("Done.")
         return
     if not yes:

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from proxy.cli.running import opened, run
+from proxy.cli.shares import open_sealed
 from proxy.config import load
 from proxy.settings import vault_settings
+from vault.errors import VaultSealed
 from vault.upkeep.keychain.work import Work, work
 from vault.upkeep.startup import ensure_development_kek
 
@@ -47,4 +49,10 @@ async def _on_keys(config_file: Path, label: str, job: Callable[[Work], Awaitabl
             async with work(
                 settings, database, report=partial(console.print, soft_wrap=True), progress=progress
             ) as opened_work:
-                return await job(opened_work)
+                while True:
+                    try:
+                        return await job(opened_work)
+                    except VaultSealed:  # what was done stays done: every job goes on where it was
+                        bar.stop()
+                        await open_sealed(opened_work.keks)
+                        bar.start()

@@ -93,7 +93,7 @@ class AwsKmsProvider:
         if tenant is None:
             how = (
                 "Make a new symmetric key in KMS and point the alias of [keys] key to it (aws kms update-alias), or "
-                "set key to its ARN."
+                "set key to its ARN"
             )
             raise KekNotMade(provider="aws-kms", how=how)
         name = hashlib.sha256(tenant.encode()).hexdigest()[:16]

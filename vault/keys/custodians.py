@@ -68,10 +68,11 @@ class CustodiansKeyProvider:
 
     async def make(self, tenant: str | None) -> str:
         del tenant
-        raise KekNotMade(provider="custodians", how="Hold a ceremony: `panless keys ceremony`.")
+        raise KekNotMade(provider="custodians", how="Hold a ceremony: `panless keys ceremony`")
 
     async def destroy(self, kek: str) -> None:
-        how = f"Let all custodians destroy their shares of {kek}, then take it out of {self._path}."
+        del kek
+        how = "Let all custodians destroy their shares, then give the command again with --gone"
         raise KekNotDestroyed(provider="custodians", how=how)
 
     async def close(self) -> None:
@@ -83,6 +84,10 @@ class CustodiansKeyProvider:
         if not wanted and not self._open:
             wanted = list(self._records)[-1:]
         return [self._waiting(kek) for kek in wanted if kek not in self._open and self.holds(kek)]
+
+    @property
+    def opened(self) -> list[str]:
+        return list(self._open)
 
     def give(self, words: str) -> GivenShare | None:
         """Take one share; return None if it is of none of these KEKs.

@@ -46,9 +46,10 @@ class Keks:
         return self._providers
 
     @property
-    def locations(self) -> list[str]:
-        """Where this process can reach KEKs."""
-        return [each.describe().location for each in self._providers]
+    def reach(self) -> list[str]:
+        """What this process can reach: providers by their locations, KEKs that custodians have opened by their ids."""
+        opened = [kek for provider in self.sealable for kek in provider.opened]
+        return [*opened, *(each.describe().location for each in self._providers if not isinstance(each, Sealable))]
 
     async def wrap(self, tenant: str, key: bytes, context: bytes) -> tuple[str, bytes]:
         """Return the id of the KEK that a tenant's new keys are wrapped by, and the wrapped key."""

@@ -5,6 +5,7 @@ A KEK has an id: printable text without a secret, unique among all providers, ke
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -78,6 +79,10 @@ class Sealable(Protocol):
 
     def sealed(self, *needed: str) -> list[SealedKek]:
         """Return which of these KEKs have to be opened: without any, those that were asked for, or else the newest."""
+
+    @property
+    def opened(self) -> Sequence[str]:
+        """The ids of the KEKs that are open."""
 
     def give(self, words: str) -> GivenShare | None:
         """Take one share; return None if it is of none of these KEKs; raises ShareRejected or SharesDoNotFit."""

@@ -20,7 +20,7 @@ ALIVE = timedelta(seconds=10)
 _BEAT = """
 INSERT INTO processes (id, host, pid, providers, public_key, mac, changes, started_at, seen_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), clock_timestamp())
-ON CONFLICT (id) DO UPDATE SET public_key = $5, mac = $6, changes = $7, seen_at = clock_timestamp()
+ON CONFLICT (id) DO UPDATE SET providers = $4, public_key = $5, mac = $6, changes = $7, seen_at = clock_timestamp()
 """
 _LIVE = """
 SELECT id, host, pid, providers, changes, started_at FROM processes

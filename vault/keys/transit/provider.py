@@ -144,7 +144,7 @@ class TransitKeyProvider:
         return (
             f"The oldest version of a key goes first: destroy {self._id(name, oldest)} before. If that is no KEK of "
             f"Panless: bao write {key}/config min_decryption_version={version} min_encryption_version={version}, then "
-            f"bao write {key}/trim min_available_version={version}, then destroy this one."
+            f"bao write {key}/trim min_available_version={version}, then destroy this one"
         )
 
     def _id(self, name: str, version: int | None = None) -> str:

@@ -26,11 +26,14 @@ from vault.upkeep.keychain.work import Work
 WAIT = timedelta(minutes=1)
 
 
-async def destroy(work: Work, key_id: str) -> None:
-    """Destroy a data key or a KEK that protects nothing; raises KeyNotFound, KeyNotReady or KekNotDestroyed."""
+async def destroy(work: Work, key_id: str, *, gone: bool = False) -> None:
+    """Destroy a data key or a KEK that protects nothing; raises KeyNotFound, KeyNotReady or KekNotDestroyed.
+
+    `gone`: the KEK was destroyed already, where its provider is.
+    """
     for kek in await list_keks(work.connection):
         if kek.id == key_id:
-            await _destroy_kek(work, kek)
+            await _destroy_kek(work, kek, gone)
             return
     for row in await list_keys(work.connection):
         if str(row.key.id) == key_id:
@@ -56,7 +59,7 @@ async def _destroy_key(work: Work, row: KeyRow) -> None:
     work.report(f"Key {key.id} is destroyed.")
 
 
-async def _destroy_kek(work: Work, kek: KekRow) -> None:
+async def _destroy_kek(work: Work, kek: KekRow, gone: bool) -> None:
     _check_state(kek.id, kek.state)
     wrapped = [row.key.kek for row in await list_keys(work.connection) if row.key.wrapped is not None]
     wrapped += [each.kek for each in await list_authorities(work.connection) if each.wrapped is not None]
@@ -64,7 +67,8 @@ async def _destroy_kek(work: Work, kek: KekRow) -> None:
         raise KeyNotReady(
             key=kek.id, reason=f"{count} keys are wrapped by it", how="Run `panless keys rotate kek` first."
         )
-    await work.keks.provider(kek.id).destroy(kek.id)
+    if not gone:
+        await work.keks.provider(kek.id).destroy(kek.id)
     async with work.change("keys.kek.destroy", kek.id, kek.tenant or None) as at:
         await set_kek_state(work.connection, kek.id, KeyState.DESTROYED, at)
     work.report(f"KEK {kek.id} is destroyed: backups whose keys are wrapped by it open no longer.")

@@ -13,7 +13,7 @@ from vault.crypto.certificates import StoredAuthority
 from vault.crypto.data_key import KeyState, WrappedKey
 from vault.errors import KekOutOfReach, KeyUnavailable, ProviderUnknown
 from vault.keys.keks import EVERY_TENANT
-from vault.keys.provider import KeyProvider
+from vault.keys.provider import KeyProvider, Sealable
 from vault.store.authorities import list_authorities
 from vault.store.keychain import (
     KekRow,
@@ -64,14 +64,12 @@ def _target(work: Work, to: str | None) -> KeyProvider:
 
 async def _replace(work: Work, owner: str, known: list[KekRow], target: KeyProvider) -> None:
     about = target.describe()
-    silent = [each for each in await live_processes(work.connection) if about.location not in each.providers]
-    if silent:
-        raise KekOutOfReach(location=about.location, pid=silent[0].pid, host=silent[0].host)
     kek = next((kek.id for kek in known if kek.state == KeyState.PRE_ACTIVE and target.holds(kek.id)), None)
     if kek is None:
         kek = await _new(target, owner, {each.id for each in known})
         async with work.change("keys.kek.create", kek, owner or None) as at:
             await add_next_kek(work.connection, kek, owner, about.provider, at)
+    await _check_reach(work, kek if isinstance(target, Sealable) else about.location)
     if await target.unwrap(kek, await target.wrap(kek, bytes(aead.KEY_BYTES), _PROOF), _PROOF) != bytes(aead.KEY_BYTES):
         raise KeyUnavailable(key=kek, reason="what it wraps does not come back")
     async with work.change("keys.kek.activate", kek, owner or None) as at:
@@ -80,6 +78,13 @@ async def _replace(work: Work, owner: str, known: list[KekRow], target: KeyProvi
                 await set_kek_state(work.connection, old.id, KeyState.DEACTIVATED, at)
         await set_kek_state(work.connection, kek, KeyState.ACTIVE, at)
     work.report(f"KEK {kek} of {about.provider} is active: new keys are wrapped by it.")
+
+
+async def _check_reach(work: Work, needed: str) -> None:
+    """Raise KekOutOfReach for a running process that could open nothing after the change."""
+    for each in await live_processes(work.connection):
+        if needed not in each.providers:
+            raise KekOutOfReach(location=needed, pid=each.pid, host=each.host)
 
 
 async def _new(target: KeyProvider, owner: str, known: set[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,6 @@ LOCK_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 
 Progress = Callable[[int, int], None]
-Unlock = Callable[[Keks], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +82,21 @@ def _nothing(*_: object) -> None:
     pass
 
 
-async def _open(_keks: Keks) -> None:
-    pass
-
-
 @asynccontextmanager
 async def work(
     settings: VaultSettings,
     database: Database,
     *,
-    unlock: Unlock = _open,
     report: Callable[[str], None] = _nothing,
     progress: Progress = _nothing,
 ) -> AsyncIterator[Work]:
-    """Connect as the owner, and to the key providers. `unlock` opens providers that are sealed."""
+    """Connect as the owner, and to the key providers."""
     connection = await database.connect(Role.OWNER)
     try:
         await _alone(connection)
         rows = KeyRows(connection)
         keks = Keks(build_all(settings.providers), rows, per_tenant=settings.tenant_keks)
         try:
-            await unlock(keks)
             keyring = Keyring(keks, rows, cache_seconds=settings.key_cache.total_seconds(), compromised=True)
             yield Work(settings, connection, keks, keyring, report, progress)
         finally:
