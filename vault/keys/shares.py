@@ -58,5 +58,7 @@ def read(text: str) -> Share:
         raise ShareRejected(reason=f"it has {len(words)} words instead of {WORDS}")
     with suppress(MnemonicError):  # not chained: its message holds words
         share = Decoded.from_mnemonic(" ".join(words))
+        if share.common_parameters()[2:] != (0, 1, 1):  # a high exponent would keep Panless busy for minutes
+            raise ShareRejected(reason="it is not of a ceremony of Panless")
         return Share(share.identifier, share.index + 1, share.member_threshold, " ".join(words))
     raise ShareRejected(reason="its checksum is wrong: a word is not the one written down, or out of order")

@@ -84,6 +84,20 @@ def test_words_out_of_order_and_a_wrong_number_of_them_are_noticed():
         assert_shows_none_of(words, caught.value)
 
 
+@pytest.mark.parametrize(
+    "options", [(1, [(2, 3)], 1), (1, [(2, 3)], 15), (1, [(2, 3), (2, 2)], 0), (2, [(2, 3)] * 2, 0)]
+)
+def test_shares_of_other_forms_are_not_taken(options):
+    from shamir_mnemonic.shamir import EncryptedMasterSecret, split_ems
+
+    group_threshold, groups, exponent = options
+    secret = EncryptedMasterSecret(7, True, exponent, bytes(32))  # as if it were encrypted: that takes minutes
+    for share in split_ems(group_threshold, groups, secret)[0]:
+        with pytest.raises(ShareRejected, match="not of a ceremony") as caught:
+            shares.read(share.mnemonic())
+        assert_shows_none_of(share.mnemonic().split(), caught.value)
+
+
 def test_a_share_does_not_show_its_words():
     share = shares.split(secrets.token_bytes(32), 2, 2)[0]
     assert_shows_none_of(share.words.split(), share)
