@@ -25,7 +25,7 @@ NUMBERS = cards()[:20]
 
 def steps(heading: str, number: int = 0) -> list[str]:
     """The lines of one block of commands below a heading."""
-    section = re.split(r"^#+ ", PAGE.partition(f" {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    section = re.split(r"^#{2,} ", PAGE.partition(f" {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
     return re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)[number].splitlines()
 
 

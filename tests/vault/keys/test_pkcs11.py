@@ -269,6 +269,7 @@ async def test_a_call_that_hangs_is_given_up_blocks_nothing_and_is_used_again(hs
     for outcome in calls.result():
         assert type(outcome) is KeyProviderUnavailable
         assert "no answer within 0.5 seconds" in str(outcome)
+    await provider.close()
     holder.stdin.close()
     await holder.wait()
     assert await provider.unwrap(kek, wrapped, CONTEXT) == KEY
@@ -339,12 +340,13 @@ async def test_providers_of_one_library_never_use_each_others_tokens(hsm, settin
         assert await provider.unwrap(kek, await provider.wrap(kek, KEY, CONTEXT), CONTEXT) == KEY
     with pytest.raises(KeyProviderUnavailable):
         await Pkcs11KeyProvider(replace(settings, token="nowhere")).newest()
-    await providers[1].health()
-    await providers[0].close()
-    session = providers[1]._token._session
-    await providers[1].health()
-    assert providers[1]._token._session is session
+    # The first one's number was the second one's before; closing that must not close this.
+    assert await providers[0].newest() == keks[0]
+    session = providers[0]._token._session
     await providers[1].close()
+    assert await providers[0].newest() == keks[0]
+    assert providers[0]._token._session is session
+    await providers[0].close()
 
 
 async def test_a_second_provider_of_a_token_does_not_end_the_session_of_the_first(settings):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -93,7 +94,8 @@ class Pkcs11KeyProvider:
         await self._run(lambda: self._token.change(kek, destroy))
 
     async def close(self) -> None:
-        await self._run(self._token.close)
+        with suppress(KeyProviderUnavailable):  # a library that hangs does not keep Panless from ending
+            await self._run(self._token.close)
 
     async def _use(self, kek: str, action: Callable[[pkcs11.Session], Result]) -> Result:
         return await self._run(lambda: self._token.use(kek, action))
