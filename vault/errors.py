@@ -257,6 +257,12 @@ class DatabaseFailed(StoreError):
     remedy = "Operators: look up the SQLSTATE and the request id in the logs."
 
 
+class KeysChanged(StoreError):
+    code = "keys_changed"
+    message = "Keys were changed while the request was handled."
+    remedy = "Retry the request; it is safe to send again."
+
+
 class SchemaMissing(StoreError):
     code = "schema_missing"
     message = "The database was never migrated."

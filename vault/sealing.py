@@ -24,12 +24,15 @@ CANDIDATES = 8
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Values ready to be written. `minted`: a token for each; `vaulted`: which of them have records, in that order."""
+    """Values ready to be written. `minted`: a token for each; `vaulted`: which of them have records, in that order;
+    `changes`: the number of the last key change when their keys were taken.
+    """
 
     minted: Sequence[Token]
     vaulted: Sequence[int]
     records: Sequence[NewRecord]
     leases: Sequence[NewLease]
+    changes: int
 
     def tokens(self, final: Sequence[Known]) -> list[Token]:
         """Return the token of each value; `final` is what the writer gives for the records."""
@@ -47,6 +50,7 @@ class Sealing:
 
     async def sealed(self, values: Sequence[NewValue], tenant: str) -> Sealed:
         """Seal values of one request; raises the ValueRejected of the first that its kind does not take."""
+        changes = await self._keyring.changes()
         normal = [each.kind.normalise(each.value, each.at) for each in values]
         tokens = [_minted(each, value) for each, value in zip(values, normal, strict=True)]
         vaulted = [i for i, each in enumerate(values) if each.kind.storage is Storage.VAULT]
@@ -56,7 +60,7 @@ class Sealing:
             for i, each in enumerate(values)
             if each.kind.storage is Storage.LEASE
         ]
-        return Sealed(tokens, vaulted, records, leases)
+        return Sealed(tokens, vaulted, records, leases, changes)
 
     async def _record(self, new: NewValue, value: Sensitive, token: Token, tenant: str) -> NewRecord:
         key = await self._keyring.sealing_key(tenant)

@@ -11,22 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.audit.event import Event, Outcome
 from vault.crypto.app_key import digest
-from vault.crypto.data_key import DataKey
-from vault.crypto.envelope import Binding, unseal
-from vault.crypto.fingerprint import fingerprint
 from vault.errors import (
     AppKeyRevoked,
     AppUnknown,
-    CvcGone,
     KeyFailure,
     KeyProviderUnavailable,
-    NotAToken,
+    KeysChanged,
     PanlessError,
     TokenRejected,
 )
@@ -35,25 +30,24 @@ from vault.keys.keks import Keks
 from vault.keys.keyring import Keyring
 from vault.keys.lease_keys import LeaseKeys
 from vault.keys.providers import build_all
-from vault.kinds import PAN
+from vault.opening import LOOK_UP_LIMIT, Opening
 from vault.policy import Denial, Permit, Principal
 from vault.recorded import event, reveal_event
 from vault.requests import Context, NewValue, Reference, Revealed
-from vault.sealing import Sealing
+from vault.sealing import Sealed, Sealing
 from vault.settings import VaultSettings
 from vault.store.apps import KeyHolder, KeyHolders
 from vault.store.batch import Batcher
 from vault.store.database import Database, Pool, Role
 from vault.store.keys import KeyRows
 from vault.store.processes import ProcessRows
-from vault.store.records import Known, Records, SealedRow, Wanted
+from vault.store.records import Known, Records, Wanted
 from vault.store.rows import Write
-from vault.store.selection import Selection
 from vault.store.writer import Statistics, Writer
 from vault.tokens import Token
 
 POOL_SIZE = 8
-LOOK_UP_LIMIT = 512
+TRIES = 5
 
 
 class Vault:
@@ -70,10 +64,7 @@ class Vault:
         self._heartbeat = Heartbeat(self.keks, self._keyring, self._lease_keys, processes)
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
-        self._rows: Batcher[Wanted, list[SealedRow]] = Batcher(self._records.find, limit=LOOK_UP_LIMIT)
-        self._marks: Batcher[Sequence[bytes], dict[bytes, Known]] = Batcher(
-            self._records.find_fingerprints, limit=LOOK_UP_LIMIT
-        )
+        self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
         self._holders: Batcher[bytes, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
         self._ended: Batcher[Sequence[UUID], None] = Batcher(self._records.end_leases, limit=LOOK_UP_LIMIT)
 
@@ -98,8 +89,9 @@ class Vault:
         """Finish all writes, then disconnect."""
         await self._heartbeat.stop()
         await self._writer.close()
-        for batcher in (self._rows, self._marks, self._holders, self._ended):
-            await batcher.close()
+        await self._opening.close()
+        await self._holders.close()
+        await self._ended.close()
         await self.keks.close()
         await self._pool.close()
 
@@ -121,6 +113,7 @@ class Vault:
     def forget_keys(self) -> None:
         """Hold no unwrapped key any longer."""
         self._keyring.forget()
+        self._lease_keys.forget()
 
     async def identify(self, key: str, context: Context) -> Principal:
         """Return who holds an application key; raises AppUnknown or AppKeyRevoked, and records that."""
@@ -164,12 +157,20 @@ class Vault:
 
     async def tokenize(self, values: Sequence[NewValue], tenant: str, context: Context) -> list[Token]:
         """Return one token per value. Nothing is stored if one of them is refused."""
-        sealed = await self._sealing.sealed(values, tenant)
+        for _ in range(TRIES):
+            sealed = await self._sealing.sealed(values, tenant)
+            try:
+                return await self._write(sealed, tenant, context)
+            except KeysChanged:  # nothing was written; with the keys as they are now it may be
+                await self._keyring.refresh()
+        raise KeysChanged
 
+    async def _write(self, sealed: Sealed, tenant: str, context: Context) -> list[Token]:
         def tells(final: Sequence[Known]) -> Event:
             return event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=sealed.tokens(final))
 
-        return sealed.tokens(await self._writer.write(Write(tells, sealed.records, sealed.leases)))
+        write = Write(tells, sealed.records, sealed.leases, changes=sealed.changes)
+        return sealed.tokens(await self._writer.write(write))
 
     async def reveal(self, references: Sequence[Reference], permit: Permit, context: Context) -> list[Revealed]:
         """Return the plaintexts that the permit allows, after the event that says so is durable.
@@ -178,49 +179,17 @@ class Vault:
         """
         tokens: list[Token] = []
         try:
-            references = await self._by_token(references, permit.principal.tenant)
+            references = await self._opening.by_token(references, permit.principal.tenant)
             tokens = [each.token for each in references if each.token is not None]
-            selection = Selection(
-                references,
-                permit.principal.tenant,
-                self._settings.cvc_lifetime,
-                self._settings.cvc_attempts,
-            )
-            rows = selection.choose(await self._rows.submit(selection.wanted()))
-            keys = [await self._key(row, each) for row, each in zip(rows, references, strict=True)]
-            tokens = [_found(r, row) for r, row in zip(references, rows, strict=True)]
-            leases = [row.token for row in rows if row.attempts is not None]
+            found = await self._opening.found(references, permit.principal.tenant)
+            tokens = [each.token for each in found]
+            leases = [each.lease for each in found if each.lease is not None]
             await self._writer.write(Write(lambda _final: reveal_event(context, permit, tokens), used_leases=leases))
-            bindings = [Binding(row.tenant, t, row.kind) for t, row in zip(tokens, rows, strict=True)]
-            opened = [unseal(k, row.sealed, b) for k, row, b in zip(keys, rows, bindings, strict=True)]
+            return [each.opened() for each in found]
         except (TokenRejected, KeyFailure) as error:
             refusal = reveal_event(context, permit, tokens, error)
             await self._writer.write(Write(lambda _final: refusal))
             raise
-        return [
-            Revealed(value, token, None if row.attempts is None else row.token)
-            for value, token, row in zip(opened, tokens, rows, strict=True)
-        ]
-
-    async def _key(self, row: SealedRow, reference: Reference) -> DataKey:
-        if row.attempts is None:
-            return await self._keyring.opening_key(row.data_key)
-        if (key := await self._lease_keys.opening_key(row.data_key)) is None:
-            raise CvcGone(at=reference.at)
-        return key
-
-    async def _by_token(self, references: Sequence[Reference], tenant: str) -> list[Reference]:
-        """Return the references with the tokens that their digits are; raises NotAToken for digits that are none."""
-        given = [each.digits for each in references if each.digits is not None]
-        if not given:
-            return list(references)
-        key = (await self._keyring.fingerprint_keys(tenant)).active
-        marks = [None if each.digits is None else fingerprint(key, PAN.name, each.digits) for each in references]
-        known = await self._marks.submit([mark for mark in marks if mark is not None])
-        return [
-            each if mark is None else _by_digits(each, known.get(mark))
-            for each, mark in zip(references, marks, strict=True)
-        ]
 
     async def settle(self, revealed: Sequence[Revealed]) -> None:
         """End the CVC leases among what was revealed: the gateway has given its definite answer."""
@@ -236,14 +205,3 @@ class Vault:
         refusal = event(context, action, Outcome.DENIED, code=error.code, app=app)
         await self._writer.write(Write(lambda _tokens: refusal))
         return error
-
-
-def _found(reference: Reference, row: SealedRow) -> Token:
-    digits = reference.token.digits if reference.token is not None else None
-    return Token(reference.kind.token_prefix, row.token, digits)
-
-
-def _by_digits(reference: Reference, known: Known | None) -> Reference:
-    if known is None or known.digits is None:
-        raise NotAToken(at=reference.at)
-    return replace(reference, token=Token(reference.kind.token_prefix, *known))

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxy.cli.running import config_option, json_option, opened, run
+from proxy.cli.running import config_option, dry_run_option, json_option, opened, run
 from proxy.cli.shares import open_sealed
 from proxy.config import load
 from proxy.settings import vault_settings
@@ -76,8 +76,9 @@ def export(config_file: Path, out: Path | None, as_json: bool) -> None:
 @ca.command(short_help="Make the next authority, or switch to it.")
 @config_option
 @click.option("--activate", "switch", is_flag=True, help="Let the next authority sign from now on.")
+@dry_run_option
 @json_option
-def rotate(config_file: Path, switch: bool, as_json: bool) -> None:
+def rotate(config_file: Path, switch: bool, dry_run: bool, as_json: bool) -> None:
     """Make the next authority; with --activate, let it take over.
 
     \b
@@ -85,6 +86,9 @@ def rotate(config_file: Path, switch: bool, as_json: bool) -> None:
     2. panless ca export             both: let every application trust both
     3. panless ca rotate --activate  running Panless processes follow within half a minute
     """
+    if dry_run:
+        click.echo("The next one would sign from now on." if switch else "The next authority would be made.")
+        return
     if switch:
         activated = str(run(_with_database(config_file, activate)))
         told = f"Authority {activated} signs now; running processes follow within 30 seconds."

@@ -10,7 +10,7 @@ import click
 
 from proxy.cli.ca import rotate as rotate_authority
 from proxy.cli.key_work import on_keys
-from proxy.cli.running import config_option, opened, run
+from proxy.cli.running import config_option, dry_run_option, opened, run
 from vault.upkeep.keychain.fingerprints import rotate_fingerprint_keys
 from vault.upkeep.keychain.kek import rotate_kek
 from vault.upkeep.keychain.preview import Rotation, preview
@@ -21,7 +21,6 @@ from vault.upkeep.keychain.status import look
 from vault.upkeep.keychain.work import Work
 
 tenant_option = click.option("--tenant", help="Only the keys of this tenant.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 
 
 @click.group()

@@ -36,6 +36,7 @@ def config_option(command: Command) -> Command:
     return option(command)
 
 
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

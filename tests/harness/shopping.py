@@ -32,7 +32,7 @@ class Shopping:
     tokens: dict[str, str] = field(default_factory=dict)
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    paused: float = 0.02
+    paused: float = 0.3
     open: bool = True
 
     async def buy(self, client: aiohttp.ClientSession, number: str) -> None:

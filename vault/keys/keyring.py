@@ -112,6 +112,11 @@ class Keyring:
         self._seen, self._seen_at = changes, asyncio.get_running_loop().time()
         return changes
 
+    async def changes(self) -> int:
+        """Return the number of the last change that what is held belongs to."""
+        await self._fresh()
+        return self._seen or 0
+
     def forget(self) -> None:
         """Hold no key any longer."""
         self._opened.clear()

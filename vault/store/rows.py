@@ -14,12 +14,16 @@ from vault.store.records import Known, Mark, NewLease, NewRecord
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What one request writes. `event` gets the final tokens of the records, in their order."""
+    """What one request writes. `event` gets the final tokens of the records, in their order.
+
+    `changes`: the number of the last key change that its records were sealed and marked after.
+    """
 
     event: Callable[[Sequence[Known]], Event]
     records: Sequence[NewRecord] = ()
     leases: Sequence[NewLease] = ()
     used_leases: Sequence[UUID] = ()
+    changes: int | None = None
 
 
 class Conflict(Exception):
@@ -101,6 +105,9 @@ class Rows:
                 (r.token, r.tenant, r.kind, r.data_key, r.sealed, r.brand, r.last4, self._now) for r in self._new
             ),
             "fingerprints": _columns(fingerprints),
+            "changes": [list(changes)]
+            if (changes := {w.changes for w in self._writes if w.changes is not None})
+            else [],
             "known": [list(self._relied_on)] if self._relied_on else [],
             "leases": _columns(self._lease_rows()),
             "used": _columns(self._use_rows()),

@@ -24,6 +24,8 @@ _PARTS: Mapping[str, str] = {
         INSERT INTO fingerprints (fingerprint, token, card_token, data_key)
         SELECT * FROM unnest({}::bytea[], {}::uuid[], {}::text[], {}::uuid[]) ON CONFLICT DO NOTHING RETURNING 1
     """,
+    # What was sealed or marked under keys as they were before a change is not written after it.
+    "changes": "SELECT 1 FROM key_changes WHERE number = ANY({}::bigint[])",
     "known": "SELECT 1 FROM tokens WHERE token = ANY({}::uuid[])",
     "leases": """
         INSERT INTO cvc_leases (token, card, tenant, data_key, sealed, created_at, expires_at)
@@ -39,7 +41,7 @@ _PARTS: Mapping[str, str] = {
 }
 _ARITY = {name: sql.count("{}") for name, sql in _PARTS.items()}
 # These have to touch exactly as many rows as they name.
-_CHECKED = ("fingerprints", "known", "used")
+_CHECKED = ("fingerprints", "changes", "known", "used")
 
 
 @cache

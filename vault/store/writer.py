@@ -17,7 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
-from vault.errors import CardTokenGiven, CardTokensExhausted, CvcGone, DatabaseUnavailable, PanlessError
+from vault.errors import CardTokenGiven, CardTokensExhausted, CvcGone, DatabaseUnavailable, KeysChanged, PanlessError
 from vault.store.audit import Chain, event_columns, open_chain
 from vault.store.batch import Batcher
 from vault.store.database import Pool, translated
@@ -32,6 +32,7 @@ REPEATS = 3
 
 _REFUSALS: Mapping[str, Callable[[], PanlessError]] = {
     "used": lambda: CvcGone(at="this card"),
+    "changes": KeysChanged,
     "card_token_given": lambda: CardTokenGiven(at="a card's place"),
     "card_tokens_exhausted": lambda: CardTokensExhausted(at="this card"),
 }
@@ -63,7 +64,8 @@ class Writer:
     async def write(self, write: Write) -> list[Known]:
         """Return the final tokens of the records, after the commit.
 
-        Raises StoreError, CvcGone, CardTokenGiven or CardTokensExhausted.
+        Raises StoreError (KeysChanged: with the keys as they are now it may succeed), CvcGone, CardTokenGiven or
+        CardTokensExhausted.
         """
         await self._look_up(write)
         return await self._batches.submit(write)

@@ -192,3 +192,30 @@ def test_nothing_that_can_be_shown_of_a_provider_is_its_key(tmp_path):
     assert key not in shown
     assert raw.hex() not in shown
     assert repr(raw)[2:-1] not in shown
+
+
+def test_a_file_inside_the_databases_own_directory_is_refused_also_by_a_link(tmp_path):
+    database = tmp_path / "postgres"
+    (database / "base").mkdir(parents=True)
+    FileKeyProvider.create(database / "base" / "kek")
+    (tmp_path / "link").symlink_to(database / "base" / "kek")
+    for path in (database / "base" / "kek", tmp_path / "link", database / ".." / "postgres" / "base" / "kek"):
+        with pytest.raises(KeyUnavailable, match="database's own directory"):
+            FileKeyProvider(FileSettings(path, forbidden=database))
+
+
+async def test_keks_are_added_and_removed_one_at_a_time_and_a_reader_takes_notice(tmp_path):
+    FileKeyProvider.create(tmp_path / "kek")
+    settings = FileSettings(tmp_path / "kek")
+    reader, writer, other = (FileKeyProvider(settings) for _ in range(3))
+    first = await reader.newest()
+    second, third = await writer.make(None), await other.make("tenant")
+    wrapped = await writer.wrap(second, bytes(32), b"context")
+    assert await reader.unwrap(second, wrapped, b"context") == bytes(32)
+    assert stat.S_IMODE((tmp_path / "kek").stat().st_mode) == 0o600
+    assert [line.split()[1] for line in (tmp_path / "kek").read_text().splitlines()] == [first, second, third]
+    await writer.destroy(second)
+    assert not FileKeyProvider(settings).holds(second)
+    with pytest.raises(KeyUnavailable):
+        await FileKeyProvider(settings).unwrap(second, wrapped, b"context")
+    assert list(tmp_path.iterdir()) == [tmp_path / "kek"]

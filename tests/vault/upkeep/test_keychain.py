@@ -13,7 +13,15 @@ from tests.harness.cards import cards
 from vault.card_tokens import CardShape
 from vault.crypto import signed_note
 from vault.crypto.data_key import KeyState, Purpose
-from vault.errors import KekOutOfReach, KeyCompromised, KeyDestroyed, KeyNotReady, KeysBusy, ProcessesSilent
+from vault.errors import (
+    KekOutOfReach,
+    KeyCompromised,
+    KeyDestroyed,
+    KeyNotReady,
+    KeysBusy,
+    KeysChanged,
+    ProcessesSilent,
+)
 from vault.exposure import expose
 from vault.key_settings import FileSettings
 from vault.keys import keyring as keyring_module
@@ -458,3 +466,68 @@ async def test_a_key_that_was_wrapped_by_a_kek_that_was_replaced_meanwhile_is_no
         assert await KeyRows(opened.connection).find(late.id) is None
     await vault.tokenize(pans()[:1], "late", context)
     assert await owner.fetchval("SELECT count(DISTINCT kek) FROM data_keys") == 1
+
+
+class Held:
+    """Lets a vault do its work up to the write, and waits there."""
+
+    def __init__(self, vault, monkeypatch) -> None:
+        self.at_the_write, self.go_on, self.writes = asyncio.Event(), asyncio.Event(), 0
+        real = vault._writer.write
+
+        async def write(what):
+            if what.changes is not None:
+                self.writes += 1
+                self.at_the_write.set()
+                await self.go_on.wait()
+            return await real(what)
+
+        monkeypatch.setattr(vault._writer, "write", write)
+
+
+@pytest.mark.parametrize("rotate", [rotate_data_keys, rotate_fingerprint_keys], ids=["dek", "fingerprint"])
+async def test_a_request_that_stood_still_during_a_change_writes_nothing_under_the_old_keys(
+    working, open_vault, owner, context, monkeypatch, rotate
+):
+    vault, other = await open_vault(), await open_vault()
+    await vault.tokenize(pans(), "default", context)
+    late = [NewValue(PAN, Sensitive(LATE), "$")]
+    held = Held(vault, monkeypatch)
+    slow = asyncio.create_task(vault.tokenize(late, "default", context))
+    await held.at_the_write.wait()
+    async with working() as opened:
+        await rotate(opened)
+        if rotate is rotate_data_keys:
+            await reseal(opened)
+    (token,) = await other.tokenize(late, "default", context)
+    held.go_on.set()
+    assert await slow == [token]
+    assert held.writes == 2
+    active = {str(row[0]) for row in await owner.fetch("SELECT id FROM data_keys WHERE state = 'active'")}
+    for table in ("tokens", "fingerprints"):
+        assert {str(row[0]) for row in await owner.fetch(f"SELECT DISTINCT data_key FROM {table}")} <= active
+
+
+async def test_keys_that_change_all_the_time_refuse_a_request_in_the_end(vault, owner, context, monkeypatch):
+    real = vault._writer.write
+
+    async def write(what):
+        await owner.execute("UPDATE key_changes SET number = number + 1")
+        return await real(what)
+
+    monkeypatch.setattr(vault._writer, "write", write)
+    with pytest.raises(KeysChanged):
+        await vault.tokenize(pans()[:1], "default", context)
+    assert await owner.fetchval("SELECT count(*) FROM tokens") == 0
+
+
+async def test_digits_are_found_by_a_process_that_has_not_seen_the_change_yet(
+    working, open_vault, owner, permit, context
+):
+    vault = await open_vault()
+    shaped = await vault.tokenize(pans(SHAPE)[:1], "default", context)
+    await vault._heartbeat.stop()
+    async with working() as opened:
+        await rotate_fingerprint_keys(opened)
+    (value,) = await vault.reveal([Reference(PAN, None, "$", None, Sensitive(shaped[0].shown))], permit, context)
+    assert expose(value.value) == NUMBERS[0]

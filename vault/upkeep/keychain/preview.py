@@ -8,7 +8,7 @@ from typing import Literal
 from vault.crypto.data_key import KeyState
 from vault.upkeep.keychain.status import KeyStatus
 
-Rotation = Literal["kek", "dek", "fingerprint", "signing", "ca", "reseal"]
+Rotation = Literal["kek", "dek", "fingerprint", "signing", "reseal"]
 
 
 def preview(rotation: Rotation, keys: Sequence[KeyStatus], tenant: str | None) -> list[str]:
@@ -33,8 +33,6 @@ def preview(rotation: Rotation, keys: Sequence[KeyStatus], tenant: str | None) -
             return [f"{marks} fingerprints would be made anew, and the old ones dropped. Tokens stay as they are."]
         case "signing":
             return ["Another key would sign from now on; the private half of the old one would be destroyed."]
-        case "ca":
-            return ["The next authority would be made, or with --activate the next one would sign from now on."]
 
 
 def _number(keys: Sequence[KeyStatus], what: str) -> int:

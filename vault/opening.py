@@ -1,0 +1,103 @@
+"""From references to what is opened for them: which sealed row answers each, under which key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from vault.crypto.data_key import DataKey
+from vault.crypto.envelope import Binding, unseal
+from vault.crypto.fingerprint import fingerprint
+from vault.errors import CvcGone, NotAToken
+from vault.keys.keyring import Keyring
+from vault.keys.lease_keys import LeaseKeys
+from vault.kinds import PAN
+from vault.requests import Reference, Revealed
+from vault.settings import VaultSettings
+from vault.store.batch import Batcher
+from vault.store.records import Known, Records, SealedRow, Wanted
+from vault.store.selection import Selection
+from vault.tokens import Token
+
+LOOK_UP_LIMIT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sealed row, the token that it was found for, and its key. Nothing is opened yet."""
+
+    token: Token
+    row: SealedRow
+    key: DataKey
+
+    @property
+    def lease(self) -> UUID | None:
+        """The lease that revealing it uses."""
+        return None if self.row.attempts is None else self.row.token
+
+    def opened(self) -> Revealed:
+        """Open it; raises RecordDoesNotOpen."""
+        value = unseal(self.key, self.row.sealed, Binding(self.row.tenant, self.token, self.row.kind))
+        return Revealed(value, self.token, self.lease)
+
+
+class Opening:
+    """Finds for one vault, for many requests at once."""
+
+    def __init__(self, keyring: Keyring, lease_keys: LeaseKeys, records: Records, settings: VaultSettings) -> None:
+        self._keyring = keyring
+        self._lease_keys = lease_keys
+        self._settings = settings
+        self._rows: Batcher[Wanted, list[SealedRow]] = Batcher(records.find, limit=LOOK_UP_LIMIT)
+        self._marks: Batcher[Sequence[bytes], dict[bytes, Known]] = Batcher(
+            records.find_fingerprints, limit=LOOK_UP_LIMIT
+        )
+
+    async def close(self) -> None:
+        await self._rows.close()
+        await self._marks.close()
+
+    async def by_token(self, references: Sequence[Reference], tenant: str) -> list[Reference]:
+        """Return the references with the tokens that their digits are; raises NotAToken for digits that are none."""
+        if all(each.digits is None for each in references):
+            return list(references)
+        changes = await self._keyring.changes()
+        key = (await self._keyring.fingerprint_keys(tenant)).active
+        marks = [None if each.digits is None else fingerprint(key, PAN.name, each.digits) for each in references]
+        known = await self._marks.submit([mark for mark in marks if mark is not None])
+        try:
+            return [
+                each if mark is None else _by_digits(each, known.get(mark))
+                for each, mark in zip(references, marks, strict=True)
+            ]
+        except NotAToken:
+            # The fingerprint key may have been replaced a moment ago.
+            if await self._keyring.refresh() == changes:
+                raise
+        return await self.by_token(references, tenant)
+
+    async def found(self, references: Sequence[Reference], tenant: str) -> list[Found]:
+        """Return what answers each reference; raises a TokenRejected or a KeyFailure for the first that has nothing."""
+        selection = Selection(references, tenant, self._settings.cvc_lifetime, self._settings.cvc_attempts)
+        rows = selection.choose(await self._rows.submit(selection.wanted()))
+        keys = [await self._key(row, each) for row, each in zip(rows, references, strict=True)]
+        return [Found(_token(each, row), row, key) for each, row, key in zip(references, rows, keys, strict=True)]
+
+    async def _key(self, row: SealedRow, reference: Reference) -> DataKey:
+        if row.attempts is None:
+            return await self._keyring.opening_key(row.data_key)
+        if (key := await self._lease_keys.opening_key(row.data_key)) is None:
+            raise CvcGone(at=reference.at)
+        return key
+
+
+def _token(reference: Reference, row: SealedRow) -> Token:
+    digits = reference.token.digits if reference.token is not None else None
+    return Token(reference.kind.token_prefix, row.token, digits)
+
+
+def _by_digits(reference: Reference, known: Known | None) -> Reference:
+    if known is None or known.digits is None:
+        raise NotAToken(at=reference.at)
+    return replace(reference, token=Token(reference.kind.token_prefix, *known))
