@@ -8,10 +8,10 @@ import signal
 import time
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from tests.harness import configuration
+from tests.harness.embedded import value
 from tests.harness.process import COMMAND, panless, serving
 from tests.harness.shopping import Shopping, echo_tokens, shopping
 from tests.harness.upstream import recording
@@ -55,17 +55,6 @@ async def killed(config: Path, command: list[str], seconds: float) -> bool:
     return False
 
 
-async def rows(config: Path, sql: str) -> int:
-    """Ask the embedded database, as its owner."""
-    connection = await asyncpg.connect(
-        host=str(config.parent / "data" / "run"), user="panless_owner", database="panless", ssl=False
-    )
-    try:
-        return await connection.fetchval(sql)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
 async def running(tmp_path):
     async with recording() as app, recording() as gateway:
@@ -101,8 +90,8 @@ async def test_a_key_is_replaced_under_load_by_a_command_that_is_killed_ten_time
     assert at_work >= KILLS // 2, "most of the kills came too late"
     assert not shop.wrong
     assert {status for _, status in shop.statuses} == {200}, shop.statuses
-    assert await rows(process.config, LEFT[what]) == 0
-    assert await rows(process.config, "SELECT count(*) FROM tokens") == len(shop.tokens)
+    assert await value(process.config, LEFT[what]) == 0
+    assert await value(process.config, "SELECT count(*) FROM tokens") == len(shop.tokens)
     await shop.charge_all()
     assert not shop.wrong
     assert {status for _, status in shop.statuses} == {200}, shop.statuses

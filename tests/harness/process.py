@@ -87,8 +87,18 @@ class PanlessProcess:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 60)
 
+    async def restart(self) -> None:
+        """Stop and start it; in between there are no `urls`."""
+        assert await self.stop() == 0, self.log
+        self.urls = {}
+        await self.start()
+
     async def kill(self) -> None:
         await self.stop(signal.SIGKILL)
+
+    async def command(self, *arguments: str, stdin: bytes = b"") -> Done:
+        """Run a command on the same configuration."""
+        return await panless(*arguments, "-c", self.config, env=self.env, stdin=stdin)
 
     async def add_app(self, name: str, tenant: str = "default") -> str:
         done = await panless("app", "add", name, "--tenant", tenant, "--json", "-c", self.config, env=self.env)

@@ -24,34 +24,60 @@ def card_number(n: int) -> str:
 
 @dataclass
 class Shopping:
-    """What happened: the token of each card, statuses by way, cards that arrived wrong, tokens that changed."""
+    """What happened: the token of each card, statuses by way, codes of refusals, cards or tokens that were wrong.
+
+    `patient`: whoever gets no answer tries again, also at a Panless that was started again.
+    """
 
     panless: PanlessProcess
     key: str
     path: str = "/checkout"
     tokens: dict[str, str] = field(default_factory=dict)
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    refusals: Counter[tuple[int, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    patient: bool = False
     paused: float = 0.3
     open: bool = True
 
     async def buy(self, client: aiohttp.ClientSession, number: str) -> None:
         """Enter a card, and charge it by its token."""
-        url = f"{self.panless.urls['inbound']}{self.path}"
-        async with client.post(url, json={"card": {"number": number}}) as answer:
-            self.statuses["tokenize", answer.status] += 1
-            token = (await answer.json()).get("token", "")
-        if answer.status == 200 and self.tokens.setdefault(number, token) != token:
+        status, answer = await self._send("tokenize", client, {"card": {"number": number}})
+        token = answer.get("token", "")
+        if status == 200 and self.tokens.setdefault(number, token) != token:
             self.wrong.append(f"another token for card {number[-6:]}")
         await self.charge(client, random.choice(list(self.tokens)))  # noqa: S311  # any will do
 
     async def charge(self, client: aiohttp.ClientSession, number: str) -> None:
-        url = f"{self.panless.urls['outbound']}/gateway/charges"
         body = {"card": {"number": self.tokens[number]}, "expected": number[-6:]}
-        async with client.post(url, json=body, headers={"Panless-Key": self.key}) as answer:
-            self.statuses["reveal", answer.status] += 1
-            if answer.status == 200 and not (await answer.json()).get("right"):
-                self.wrong.append(f"another card than {number[-6:]} arrived")
+        status, answer = await self._send("reveal", client, body)
+        if status == 200 and not answer.get("right"):
+            self.wrong.append(f"another card than {number[-6:]} arrived")
+
+    def count(self, status: int) -> int:
+        """Return how many requests were answered with a status."""
+        return sum(number for (_, each), number in self.statuses.items() if each == status)
+
+    async def _send(self, way: str, client: aiohttp.ClientSession, body: dict) -> tuple[int, dict]:
+        while True:
+            try:
+                url, headers = await self._place(way)
+                async with client.post(url, json=body, headers=headers) as answer:
+                    self.statuses[way, answer.status] += 1
+                    if answer.status != 200:
+                        self.refusals[answer.status, answer.headers.get("Panless-Error", "")] += 1
+                    return answer.status, await answer.json()
+            except aiohttp.ClientConnectionError:
+                if not self.patient:
+                    raise
+                await asyncio.sleep(self.paused)
+
+    async def _place(self, way: str) -> tuple[str, dict[str, str]]:
+        while self.patient and not self.panless.urls:
+            await asyncio.sleep(self.paused)
+        if way == "tokenize":
+            return self.panless.urls["inbound"] + self.path, {}
+        return f"{self.panless.urls['outbound']}/gateway/charges", {"Panless-Key": self.key}
 
     async def customer(self, first: int) -> None:
         """Buy with new cards, and now and then with one that is known."""
@@ -66,8 +92,7 @@ class Shopping:
     async def charge_all(self) -> None:
         """Charge every card that was ever given a token."""
         async with aiohttp.ClientSession() as client:
-            for number in self.tokens:
-                await self.charge(client, number)
+            await asyncio.gather(*(self.charge(client, number) for number in self.tokens))
 
 
 def echo_tokens(app: RecordingUpstream, gateway: RecordingUpstream) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from proxy.app import compile_outbound
 from proxy.config import Config, load
+from proxy.config.keys import PROVIDERS
 from proxy.errors import ConfigInvalid
 from proxy.settings import provider_settings, vault_settings
 from vault.errors import PanlessError
@@ -518,7 +519,10 @@ def test_a_key_provider_is_reached_over_tls_or_on_loopback(tmp_path, address):
     assert config.keys.address == address
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/keys/*.md")), ids=lambda page: page.stem)
+PAGES = [ROOT / "docs" / "keys" / f"{provider}.md" for provider in PROVIDERS]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_configuration_of_each_page_on_keys_is_one(tmp_path, page):
     (text,) = [part.split("```")[0] for part in page.read_text().split("```toml\n")[1:]]
     config = read(tmp_path, text)
@@ -526,4 +530,6 @@ def test_the_configuration_of_each_page_on_keys_is_one(tmp_path, page):
     if page.stem == "file":
         create_kek(FileSettings(tmp_path / "kek"))
         config = read(tmp_path, text.replace("/etc/panless/kek", "kek"))
+    if page.stem == "custodians":
+        return  # its record is made by a ceremony: tests/integration/test_custodians.py
     assert build(provider_settings(config.keys, config)).describe().provider == page.stem

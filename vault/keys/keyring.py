@@ -212,8 +212,8 @@ class Keyring:
     async def _reserve(self, tenant: str) -> None:
         row = await self.active_row(tenant, Purpose.SEAL)
         fresh = datetime.now(UTC) - row.created_at < MAX_AGE
-        if fresh and await self._table.reserve(row.id, RESERVED_USES, MAX_USES):
-            self._opened.put(await self._unwrap(row))
+        # Unwrapped first: requests that are refused while the provider is away use up nothing.
+        if fresh and await self._opened.get(row.id) and await self._table.reserve(row.id, RESERVED_USES, MAX_USES):
             self._sealing[tenant] = _Sealing(row.id, row.created_at, RESERVED_USES)
             return
         await self._table.deactivate(row.id, datetime.now(UTC))

@@ -90,7 +90,8 @@ class KeyRows:
         return WrappedKey(*row) if row else None
 
 
-async def any_data_key(connection: Connection) -> bool:
-    """Tell whether any data key was ever made in this database."""
+async def wrapping_keks(connection: Connection) -> list[str]:
+    """Return the ids of all KEKs that data keys are wrapped by."""
     with translated():
-        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM data_keys)"))
+        rows = await connection.fetch("SELECT DISTINCT kek FROM data_keys WHERE wrapped IS NOT NULL")
+        return [row[0] for row in rows]

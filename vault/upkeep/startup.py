@@ -15,7 +15,7 @@ from vault.keys.providers import build_all
 from vault.settings import VaultSettings
 from vault.store.database import Database, Role
 from vault.store.embedded import EmbeddedDatabase
-from vault.store.keys import KeyRows, any_data_key
+from vault.store.keys import KeyRows, wrapping_keks
 
 __all__ = ["Database", "GivenShare", "Keks", "create_kek", "ensure_development_kek", "open_database", "open_keks"]
 
@@ -33,15 +33,18 @@ async def open_database(settings: VaultSettings, *, holder: Literal["serve", "co
 async def ensure_development_kek(settings: VaultSettings, database: Database) -> bool:
     """Make the KEK file of a new embedded database; return whether one was made.
 
-    Raises KeyUnavailable when the file is missing but data keys exist: a new KEK could open none of them.
+    Raises KeyUnavailable when the file is missing but data keys exist that no other provider can unwrap: a new KEK
+    could not either, and would be in the place of the one that is missing.
     """
     file = settings.providers[0]
     if not isinstance(file, FileSettings) or file.path.exists() or not settings.embedded:
         return False
     connection = await database.connect(Role.PROXY)
     try:
-        if len(settings.providers) == 1 and await any_data_key(connection):
-            raise KeyUnavailable(key="kek", reason=f"{file.path} is missing, and the vault was sealed under it")
+        others = build_all(settings.providers[1:])
+        for kek in await wrapping_keks(connection):
+            if not any(other.holds(kek) for other in others):
+                raise KeyUnavailable(key=kek, reason=f"{file.path} is missing, and the vault was sealed under it")
     finally:
         await connection.close()
     FileKeyProvider.create(file.path)

@@ -180,6 +180,25 @@ async def test_blocks_reserved_by_many_keyrings_never_exceed_the_bound(open_keyr
     assert len(rows) >= 300 // limit
 
 
+async def test_while_the_provider_is_away_no_uses_are_reserved_and_the_next_block_needs_no_provider(
+    open_keyring, provider, owner, monkeypatch
+):
+    monkeypatch.setattr(module, "RESERVED_USES", 2)
+    first = await open_keyring()
+    await first.sealing_key("default")
+    provider.plugged = False
+    second = await open_keyring()
+    for _ in range(3):
+        with pytest.raises(KeyUnavailable, match="unplugged"):
+            await second.sealing_key("default")
+    assert await owner.fetchval("SELECT uses FROM data_keys") == 2
+    keys = [await first.sealing_key("default") for _ in range(3)]  # out of two blocks
+    assert len({key.id for key in keys}) == 1
+    assert await owner.fetchval("SELECT uses FROM data_keys") == 4
+    provider.plugged = True
+    assert (await second.sealing_key("default")).id == keys[0].id
+
+
 async def test_each_use_is_counted_against_the_block_also_at_once(open_keyring, owner, monkeypatch):
     monkeypatch.setattr(module, "RESERVED_USES", 7)
     keyring = await open_keyring()

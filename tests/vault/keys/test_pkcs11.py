@@ -225,6 +225,19 @@ async def test_a_token_that_was_taken_away_is_unavailable_and_works_again_by_its
     await provider.close()
 
 
+async def test_a_token_that_was_taken_away_is_not_healthy_although_a_session_is_open(hsm, tmp_path):
+    folder = await hsm.new_token("pulled", PIN)
+    provider = Pkcs11KeyProvider(Pkcs11Settings(hsm.library, "pulled", lambda: PIN, timeout=10))
+    await provider.newest()
+    await provider.health()
+    folder.rename(tmp_path / "away")
+    with pytest.raises(KeyProviderUnavailable):
+        await provider.health()
+    (tmp_path / "away").rename(folder)
+    await provider.health()
+    await provider.close()
+
+
 async def test_a_token_that_was_initialised_anew_has_lost_its_keys(hsm, tmp_path):
     folder = await hsm.new_token("erased", PIN)
     provider = Pkcs11KeyProvider(Pkcs11Settings(hsm.library, "erased", lambda: PIN, timeout=10))

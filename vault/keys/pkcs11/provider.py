@@ -21,7 +21,7 @@ from vault.errors import KeyProviderUnavailable, KeyUnavailable
 from vault.key_settings import Pkcs11Settings
 from vault.keys.pkcs11 import objects
 from vault.keys.pkcs11.thread import CallThread
-from vault.keys.pkcs11.token import Token
+from vault.keys.pkcs11.token import NotThere, Token
 from vault.keys.provider import ProviderDescription
 
 Result = TypeVar("Result")
@@ -50,8 +50,9 @@ class Pkcs11KeyProvider:
 
     async def health(self) -> None:
         def probe(session: pkcs11.Session) -> None:
-            if keys := objects.keys(session, self._settings.key):
-                objects.wrap(keys[-1], bytes(32), b"panless health")
+            if not (keys := objects.keys(session, self._settings.key)):
+                raise NotThere  # a token that was taken away looks empty to a session that was open before
+            objects.wrap(keys[-1], bytes(32), b"panless health")
 
         await self._use(self._prefix, probe)
 
