@@ -24,12 +24,16 @@ CANDIDATES = 8
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Values ready to be written. `minted`: a token for each; `vaulted`: which of them have records, in that order."""
+    """Values ready to be written. `minted`: a token for each; `vaulted`: which of them have records, in that order.
+
+    `keys_as_of`: the number of the last change of keys that was seen before they were sealed.
+    """
 
     minted: Sequence[Token]
     vaulted: Sequence[int]
     records: Sequence[NewRecord]
     leases: Sequence[NewLease]
+    keys_as_of: int
 
     def tokens(self, final: Sequence[Known]) -> list[Token]:
         """Return the token of each value; `final` is what the writer gives for the records."""
@@ -49,6 +53,7 @@ class Sealing:
         """Seal values of one request; raises the ValueRejected of the first that its kind does not take."""
         normal = [each.kind.normalise(each.value, each.at) for each in values]
         tokens = [_minted(each, value) for each, value in zip(values, normal, strict=True)]
+        keys_as_of = await self._keyring.as_of()
         vaulted = [i for i, each in enumerate(values) if each.kind.storage is Storage.VAULT]
         records = [await self._record(values[i], normal[i], tokens[i], tenant) for i in vaulted]
         leases = [
@@ -56,7 +61,7 @@ class Sealing:
             for i, each in enumerate(values)
             if each.kind.storage is Storage.LEASE
         ]
-        return Sealed(tokens, vaulted, records, leases)
+        return Sealed(tokens, vaulted, records, leases, keys_as_of)
 
     async def _record(self, new: NewValue, value: Sensitive, token: Token, tenant: str) -> NewRecord:
         key = await self._keyring.sealing_key(tenant)

@@ -24,6 +24,7 @@ from vault.errors import (
     AppKeyRevoked,
     AppUnknown,
     CvcGone,
+    DatabaseUnavailable,
     KeyFailure,
     KeyProviderUnavailable,
     NotAToken,
@@ -39,7 +40,7 @@ from vault.kinds import PAN
 from vault.policy import Denial, Permit, Principal
 from vault.recorded import event, reveal_event
 from vault.requests import Context, NewValue, Reference, Revealed
-from vault.sealing import Sealing
+from vault.sealing import Sealed, Sealing
 from vault.settings import VaultSettings
 from vault.store.apps import KeyHolder, KeyHolders
 from vault.store.batch import Batcher
@@ -47,13 +48,14 @@ from vault.store.database import Database, Pool, Role
 from vault.store.keys import KeyRows
 from vault.store.processes import ProcessRows
 from vault.store.records import Known, Records, SealedRow, Wanted
-from vault.store.rows import Write
+from vault.store.rows import KeysChanged, Write
 from vault.store.selection import Selection
 from vault.store.writer import Statistics, Writer
 from vault.tokens import Token
 
 POOL_SIZE = 8
 LOOK_UP_LIMIT = 512
+REPEATS = 3
 
 
 class Vault:
@@ -164,12 +166,20 @@ class Vault:
 
     async def tokenize(self, values: Sequence[NewValue], tenant: str, context: Context) -> list[Token]:
         """Return one token per value. Nothing is stored if one of them is refused."""
-        sealed = await self._sealing.sealed(values, tenant)
+        for _ in range(REPEATS):
+            sealed = await self._sealing.sealed(values, tenant)
+            with suppress(KeysChanged):
+                return await self._written(sealed, tenant, context)
+            self._keyring.forget()
+            await self._keyring.refresh()
+        raise DatabaseUnavailable
 
+    async def _written(self, sealed: Sealed, tenant: str, context: Context) -> list[Token]:
         def tells(final: Sequence[Known]) -> Event:
             return event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=sealed.tokens(final))
 
-        return sealed.tokens(await self._writer.write(Write(tells, sealed.records, sealed.leases)))
+        keys_as_of = sealed.keys_as_of if sealed.records else None
+        return sealed.tokens(await self._writer.write(Write(tells, sealed.records, sealed.leases, (), keys_as_of)))
 
     async def reveal(self, references: Sequence[Reference], permit: Permit, context: Context) -> list[Revealed]:
         """Return the plaintexts that the permit allows, after the event that says so is durable.

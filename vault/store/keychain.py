@@ -11,6 +11,7 @@ from vault.crypto.data_key import KeyState, WrappedKey
 from vault.store.database import Connection, translated
 
 _LOCK = 0x50616E4B657973  # "PanKeys"
+_WRITES_LOCK = _LOCK + 1  # shared by every write: migration 0008
 _KEY_COLUMNS = "id, tenant, purpose, kek, wrapped, created_at, state, public_key"
 _LIST = f"""
 SELECT {_KEY_COLUMNS}, uses, deactivated_at, compromised_at, destroyed_at FROM data_keys ORDER BY created_at, id
@@ -86,8 +87,12 @@ async def try_lock(connection: Connection) -> bool:
 
 
 async def announce(connection: Connection) -> int:
-    """Count a change of keys, in the caller's transaction; running processes see it within a second."""
+    """Count a change of keys, in the caller's transaction; running processes see it within a second.
+
+    Waits for the writes that are under way. When the transaction has ended, none is possible with older keys.
+    """
     with translated():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _WRITES_LOCK)
         return int(await connection.fetchval("UPDATE key_changes SET number = number + 1 RETURNING number"))
 
 

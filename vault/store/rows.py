@@ -14,12 +14,16 @@ from vault.store.records import Known, Mark, NewLease, NewRecord
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What one request writes. `event` gets the final tokens of the records, in their order."""
+    """What one request writes. `event` gets the final tokens of the records, in their order.
+
+    `keys_as_of`: the number of the last change of keys that whoever made the records had seen.
+    """
 
     event: Callable[[Sequence[Known]], Event]
     records: Sequence[NewRecord] = ()
     leases: Sequence[NewLease] = ()
     used_leases: Sequence[UUID] = ()
+    keys_as_of: int | None = None
 
 
 class Conflict(Exception):
@@ -27,6 +31,10 @@ class Conflict(Exception):
 
     def __init__(self, part: str) -> None:
         self.part = part
+
+
+class KeysChanged(Exception):
+    """Keys were changed since the records were made: they have to be made again."""
 
 
 class Rows:
@@ -95,12 +103,14 @@ class Rows:
     def parts(self) -> dict[str, list[list[object]]]:
         """Return the columns of each part of the statement; parts without rows are empty."""
         # Sorted, so that two processes that insert the same cards wait for one another in the same order.
+        seen = {each.keys_as_of for each in self._writes if each.keys_as_of is not None}
         fingerprints = sorted((mark, *known, self._made_with[mark]) for mark, known in self.new.items())
         return {
             "records": _columns(
                 (r.token, r.tenant, r.kind, r.data_key, r.sealed, r.brand, r.last4, self._now) for r in self._new
             ),
             "fingerprints": _columns(fingerprints),
+            "keys": [list(seen)] if seen else [],
             "known": [list(self._relied_on)] if self._relied_on else [],
             "leases": _columns(self._lease_rows()),
             "used": _columns(self._use_rows()),

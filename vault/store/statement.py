@@ -1,7 +1,7 @@
 """One statement for all that a batch writes: one round trip, one commit.
 
 The parts are data-modifying CTEs of one statement. Where the batch's picture of the vault turns out to be old (a card
-became known meanwhile, a lease ended), the statement raises SQLSTATE PL001 and nothing of it is kept.
+became known meanwhile, a lease ended, a key was replaced), the statement raises SQLSTATE PL001 and nothing of it is kept.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _PARTS: Mapping[str, str] = {
         INSERT INTO fingerprints (fingerprint, token, card_token, data_key)
         SELECT * FROM unnest({}::bytea[], {}::uuid[], {}::text[], {}::uuid[]) ON CONFLICT DO NOTHING RETURNING 1
     """,
+    "keys": "SELECT 1 FROM unnest({}::bigint[]) AS seen WHERE panless_keys_are_of(seen)",
     "known": "SELECT 1 FROM tokens WHERE token = ANY({}::uuid[])",
     "leases": """
         INSERT INTO cvc_leases (token, card, tenant, data_key, sealed, created_at, expires_at)
@@ -39,7 +40,7 @@ _PARTS: Mapping[str, str] = {
 }
 _ARITY = {name: sql.count("{}") for name, sql in _PARTS.items()}
 # These have to touch exactly as many rows as they name.
-_CHECKED = ("fingerprints", "known", "used")
+_CHECKED = ("fingerprints", "keys", "known", "used")
 
 
 @cache

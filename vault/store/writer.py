@@ -5,7 +5,8 @@ Rules:
 2. A batch is written whole or not at all. Whoever waits for it is told only after the commit.
 3. After an error the outcome of a batch may be unknown: its callers are told that it failed, and the next batch begins
    a new chain. Tokens are minted here, so a repeated request finds what an unacknowledged commit left behind.
-4. A known card is never sealed again, and is checked to be there still in the statement that relies on it.
+4. Nothing is written that was made with keys as they were before the last change of keys.
+5. A known card is never sealed again, and is checked to be there still in the statement that relies on it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from vault.store.audit import Chain, event_columns, open_chain
 from vault.store.batch import Batcher
 from vault.store.database import Pool, translated
 from vault.store.records import Known, NewRecord, Records
-from vault.store.rows import Conflict, Rows, Write
+from vault.store.rows import Conflict, KeysChanged, Rows, Write
 from vault.store.statement import CONFLICT, compose
 
 BATCH_LIMIT = 512
@@ -30,7 +31,8 @@ KNOWN_LIMIT = 20_000
 REPEATS = 3
 
 
-_REFUSALS: Mapping[str, Callable[[], PanlessError]] = {
+_REFUSALS: Mapping[str, Callable[[], Exception]] = {
+    "keys": KeysChanged,
     "used": lambda: CvcGone(at="this card"),
     "card_token_given": lambda: CardTokenGiven(at="a card's place"),
     "card_tokens_exhausted": lambda: CardTokensExhausted(at="this card"),
@@ -63,7 +65,7 @@ class Writer:
     async def write(self, write: Write) -> list[Known]:
         """Return the final tokens of the records, after the commit.
 
-        Raises StoreError, CvcGone, CardTokenGiven or CardTokensExhausted.
+        Raises StoreError, CvcGone, CardTokenGiven, CardTokensExhausted or KeysChanged.
         """
         await self._look_up(write)
         return await self._batches.submit(write)

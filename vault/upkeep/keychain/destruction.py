@@ -46,6 +46,7 @@ async def destroy(work: Work, key_id: str, *, gone: bool = False) -> None:
 async def _destroy_key(work: Work, row: KeyRow) -> None:
     key, now = row.key, datetime.now(UTC)
     _check_state(str(key.id), key.state)
+    await work.announce()  # what was sealed under it is there now, and nothing more comes
     if count := sum(counts.get(key.id, 0) for counts in (await protected(work.connection)).values()):
         raise KeyNotReady(
             key=str(key.id), reason=f"it protects {count} records", how="Run `panless keys reseal` first."
@@ -99,7 +100,7 @@ async def destroy_tenant(work: Work, tenant: str) -> str:
         for kek in keks:  # what is stored from now on is under another one, and stays
             if kek.state in (KeyState.ACTIVE, KeyState.PRE_ACTIVE):
                 await set_kek_state(work.connection, kek.id, KeyState.DEACTIVATED, at)
-        await drop_leases(work.connection, tenant)
+    await drop_leases(work.connection, tenant)  # apart: writes that use one of them hold what the change waits for
     await work.settle()
     for kek in keks:
         if kek.state != KeyState.DESTROYED:
