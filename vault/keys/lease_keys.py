@@ -6,7 +6,8 @@ Rules:
 2. A process gets keys only if a MAC shows that it has access to the KEK.
 3. A key seals for a part of a code's life time, and is forgotten when the last code that it can have sealed has ended.
    Key pairs are replaced as often.
-4. So a restart of all processes loses the codes, and nothing can bring them back.
+4. All of it needs the KEK, or what was unwrapped by it a moment ago: a sealed vault opens no codes.
+5. So a restart of all processes loses the codes, and nothing can bring them back.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class LeaseKeys:
 
     async def sealing_key(self) -> DataKey:
         """Return the key to seal one code with; the other processes can have it before this returns."""
+        await self._keyring.common_key(Purpose.PROCESS)  # of a sealed vault, codes are no exception
         async with self._lock:
             if self._own is None or self._own.seals_until <= datetime.now(UTC) or self._own.uses >= MAX_USES:
                 self._own = await self._made()
@@ -86,6 +88,7 @@ class LeaseKeys:
 
     async def opening_key(self, key_id: UUID) -> DataKey | None:
         """Return the key that a lease names, or None if no process has it any more."""
+        await self._keyring.common_key(Purpose.PROCESS)
         ends = asyncio.get_running_loop().time() + WAIT_SECONDS
         while (held := self._held.get(key_id)) is None:
             await self._take()

@@ -124,9 +124,7 @@ def _may_open(kek: KekRow, keys: list[KeyRow], own: list[KekRow]) -> bool:
     return any(at <= ended for at in made) or kek.id in {row.key.kek for row in keys}
 
 
-def _receipt(
-    tenant: str, keys: list[KeyRow], keks: list[KekRow], older: list[str], records: dict[UUID, int]
-) -> str:
+def _receipt(tenant: str, keys: list[KeyRow], keks: list[KekRow], older: list[str], records: dict[UUID, int]) -> str:
     document = {
         "type": "panless erasure receipt",
         "v": 1,
