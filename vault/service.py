@@ -169,7 +169,8 @@ class Vault:
         def tells(final: Sequence[Known]) -> Event:
             return event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=sealed.tokens(final))
 
-        write = Write(tells, sealed.records, sealed.leases, changes=sealed.changes)
+        changes = sealed.changes if sealed.records else None
+        write = Write(tells, sealed.records, sealed.leases, changes=changes)
         return sealed.tokens(await self._writer.write(write))
 
     async def reveal(self, references: Sequence[Reference], permit: Permit, context: Context) -> list[Revealed]:

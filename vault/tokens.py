@@ -45,7 +45,7 @@ class Token:
     @property
     def minted_at(self) -> datetime:
         """When the token says that it was made, to the millisecond; a made-up one may say anything."""
-        return datetime.fromtimestamp(min(self.id.int >> 80, _LAST_MILLISECOND) / 1000, UTC)
+        return minted_at(self.id)
 
 
 def uuid7() -> UUID:
@@ -55,6 +55,11 @@ def uuid7() -> UUID:
     high = (milliseconds << 16) | 0x7000 | (entropy >> 68)
     low = (0b10 << 62) | (entropy & ((1 << 62) - 1))
     return UUID(int=(high << 64) | low)
+
+
+def minted_at(identifier: UUID) -> datetime:
+    """Return when a UUIDv7 says that it was made, to the millisecond."""
+    return datetime.fromtimestamp(min(identifier.int >> 80, _LAST_MILLISECOND) / 1000, UTC)
 
 
 def type_id(prefix: str, identifier: UUID) -> str:

@@ -66,14 +66,15 @@ class FileKeyProvider:
         del tenant  # a KEK is whoever's the table says
         made = f"{_ID_PREFIX}{uuid7().hex}"
         with _changing(self._path):
-            durable.replace(self._path, self._path.read_bytes() + _new_line(made).encode())
+            before = self._path.read_bytes().rstrip()  # whoever copied it may have left out the end of the last line
+            durable.replace(self._path, before + b"\n" + _new_line(made).encode())
             self._keks = _read(self._path)
         return made
 
     async def destroy(self, kek: str) -> None:
         with _changing(self._path):
             lines = self._path.read_bytes().splitlines(keepends=True)
-            durable.replace(self._path, b"".join(line for line in lines if line.split()[1] != kek.encode()))
+            durable.replace(self._path, b"".join(line for line in lines if line.split()[1:2] != [kek.encode()]))
             self._keks.pop(kek, None)
 
     async def close(self) -> None:

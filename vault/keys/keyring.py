@@ -24,7 +24,7 @@ from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
 from vault.errors import KeyCompromised, KeyDestroyed, KeyUnavailable
 from vault.keys.cache import KeyCache
 from vault.keys.keks import EVERY_TENANT, Keks
-from vault.tokens import uuid7
+from vault.tokens import minted_at, uuid7
 
 MAX_AGE = timedelta(hours=24)
 MAX_USES = 2**24
@@ -65,7 +65,6 @@ class KeyTable(Protocol):
 @dataclass(slots=True)
 class _Sealing:
     key_id: UUID
-    created_at: datetime
     uses_left: int
 
 
@@ -92,6 +91,7 @@ class Keyring:
         self._common: dict[Purpose, UUID] = {}
         self._fingerprints: dict[str, tuple[UUID, UUID | None]] = {}
         self._under_way: dict[object, asyncio.Task[Any]] = {}
+        self._generation = 0
         self._seen: int | None = None
         self._seen_at = 0.0
 
@@ -113,12 +113,14 @@ class Keyring:
         return changes
 
     async def changes(self) -> int:
-        """Return the number of the last change that what is held belongs to."""
+        """Return the number of the last change that what is held belongs to; ask before asking for keys."""
         await self._fresh()
         return self._seen or 0
 
     def forget(self) -> None:
-        """Hold no key any longer."""
+        """Hold no key any longer, nor what is just being found out."""
+        self._generation += 1
+        self._under_way.clear()
         self._opened.clear()
         self._sealing.clear()
         self._fingerprints.clear()
@@ -129,7 +131,7 @@ class Keyring:
         await self._fresh()
         while True:
             sealing = self._sealing.get(tenant)
-            if sealing and sealing.uses_left > 0 and datetime.now(UTC) - sealing.created_at < MAX_AGE:
+            if sealing and sealing.uses_left > 0 and _seals_still(sealing.key_id):
                 sealing.uses_left -= 1
                 # The opening cache is what ends a key's stay in memory; sealing goes through it too.
                 return await self._opened.get(sealing.key_id)
@@ -152,8 +154,7 @@ class Keyring:
         """Return the active key of a purpose that is not one tenant's."""
         await self._fresh()
         if (key_id := self._common.get(purpose)) is None:
-            row = await self._once((purpose,), lambda: self.active_row(EVERY_TENANT, purpose))
-            key_id = self._common[purpose] = row.id
+            key_id = await self._once((purpose,), lambda: self._common_id(purpose))
         return await self._opened.get(key_id)
 
     async def active_row(self, tenant: str, purpose: Purpose, state: KeyState = KeyState.ACTIVE) -> WrappedKey:
@@ -169,7 +170,7 @@ class Keyring:
         fresh, secret = WrappedKey(uuid7(), tenant, purpose, "", None, datetime.now(UTC), state), aead.new_key()
         kek, wrapped = await self._keks.wrap(tenant, secret, fresh.context)
         public = signed_note.public_key(secret) if purpose is Purpose.SIGNING else None
-        return replace(fresh, kek=kek, wrapped=wrapped, public_key=public)
+        return replace(fresh, kek=kek, wrapped=wrapped, public_key=public, created_at=datetime.now(UTC))
 
     async def _fresh(self) -> None:
         """Look for changes, unless that was done a moment ago by whoever does it every second."""
@@ -177,15 +178,17 @@ class Keyring:
             await self._once(("changes",), self.refresh)
 
     async def _once(self, name: object, make: Callable[[], Awaitable[Result]]) -> Result:
-        async def run() -> Result:
-            try:
-                return await make()
-            finally:
+        def end(done: asyncio.Task[Any]) -> None:
+            if self._under_way.get(name) is done:
                 del self._under_way[name]
+
+        async def run() -> Result:
+            return await make()
 
         task = self._under_way.get(name)
         if task is None:
             task = self._under_way[name] = asyncio.create_task(run())
+            task.add_done_callback(end)
         result: Result = await asyncio.shield(task)
         return result
 
@@ -200,21 +203,40 @@ class Keyring:
             raise KeyDestroyed(key=str(row.id))
         if row.state == KeyState.COMPROMISED and not self._compromised:
             raise KeyCompromised(key=str(row.id))
-        return DataKey(row.id, await self._keks.unwrap(row.kek, row.wrapped, row.context))
+        secret = await self._keks.unwrap(row.kek, row.wrapped, row.context)
+        if len(secret) != aead.KEY_BYTES:
+            raise KeyUnavailable(key=str(row.id), reason="what its KEK unwraps is no data key")
+        return DataKey(row.id, secret)
+
+    async def _common_id(self, purpose: Purpose) -> UUID:
+        generation = self._generation
+        row = await self.active_row(EVERY_TENANT, purpose)
+        if generation == self._generation:
+            self._common[purpose] = row.id
+        return row.id
 
     async def _fingerprint_ids(self, tenant: str) -> tuple[UUID, UUID | None]:
+        generation = self._generation
         active = await self.active_row(tenant, Purpose.FINGERPRINT)
         successor = await self._table.successor(tenant, Purpose.FINGERPRINT)
         ids = (active.id, successor.id if successor else None)
-        self._fingerprints[tenant] = ids
+        if generation == self._generation:
+            self._fingerprints[tenant] = ids
         return ids
 
     async def _reserve(self, tenant: str) -> None:
+        generation = self._generation
         row = await self.active_row(tenant, Purpose.SEAL)
-        fresh = datetime.now(UTC) - row.created_at < MAX_AGE
         # Unwrapped first: requests that are refused while the provider is away use up nothing.
-        if fresh and await self._opened.get(row.id) and await self._table.reserve(row.id, RESERVED_USES, MAX_USES):
-            self._sealing[tenant] = _Sealing(row.id, row.created_at, RESERVED_USES)
+        usable = _seals_still(row.id) and await self._opened.get(row.id)
+        if usable and await self._table.reserve(row.id, RESERVED_USES, MAX_USES):
+            if generation == self._generation:
+                self._sealing[tenant] = _Sealing(row.id, RESERVED_USES)
             return
         await self._table.deactivate(row.id, datetime.now(UTC))
         await self._reserve(tenant)
+
+
+def _seals_still(key_id: UUID) -> bool:
+    """Tell by its id, which is wrapped with it, as the table's times are not; a key of the future has a wrong time."""
+    return abs(datetime.now(UTC) - minted_at(key_id)) < MAX_AGE

@@ -6,7 +6,8 @@ Rules:
 2. A process gets keys only if a MAC shows that it has access to the KEK.
 3. A key seals for a part of a code's life time, and is forgotten when the last code that it can have sealed has ended.
    Key pairs are replaced as often.
-4. So a restart of all processes loses the codes, and nothing can bring them back.
+4. All of it needs the KEK, or what was unwrapped by it a moment ago: a sealed vault opens no codes.
+5. So a restart of all processes loses the codes, and nothing can bring them back.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class LeaseKeys:
         self._lifetime = lifetime
         self._held: dict[UUID, _Held] = {}
         self._own: _Held | None = None
-        self._given: set[tuple[UUID, UUID]] = set()
+        self._given: set[tuple[UUID, UUID, UUID]] = set()
         self._pairs = [sharing.PrivateKey()]
         self._paired_at = datetime.now(UTC)
         self._lock = asyncio.Lock()
@@ -78,6 +79,7 @@ class LeaseKeys:
 
     async def sealing_key(self) -> DataKey:
         """Return the key to seal one code with; the other processes can have it before this returns."""
+        await self._keyring.common_key(Purpose.PROCESS)  # of a sealed vault, codes are no exception
         async with self._lock:
             if self._own is None or self._own.seals_until <= datetime.now(UTC) or self._own.uses >= MAX_USES:
                 self._own = await self._made()
@@ -86,6 +88,7 @@ class LeaseKeys:
 
     async def opening_key(self, key_id: UUID) -> DataKey | None:
         """Return the key that a lease names, or None if no process has it any more."""
+        await self._keyring.common_key(Purpose.PROCESS)
         ends = asyncio.get_running_loop().time() + WAIT_SECONDS
         while (held := self._held.get(key_id)) is None:
             await self._take()
@@ -125,14 +128,15 @@ class LeaseKeys:
 
     async def _give(self, keys: Iterable[_Held]) -> None:
         peers = await self._table.peers(self.id)
-        missing = [(held, peer) for held in keys for peer in peers if (held.key.id, peer.id) not in self._given]
-        if not missing:
+        wanted = [(held, peer) for held in keys for peer in peers]
+        if not wanted:
             return
         common = await self._keyring.common_key(Purpose.PROCESS)
+        missing = [(held, peer) for held, peer in wanted if (held.key.id, peer.id, common.id) not in self._given]
         trusted = [(held, peer) for held, peer in missing if _is_one_of_us(common, peer)]
         if trusted:
             await self._table.give([_copy(common, held, peer) for held, peer in trusted])
-            self._given.update((held.key.id, peer.id) for held, peer in trusted)
+            self._given.update((held.key.id, peer.id, common.id) for held, peer in trusted)
 
     async def _take(self) -> None:
         copies = await self._table.take(self.id)
@@ -155,18 +159,18 @@ def _is_one_of_us(common: DataKey, peer: Peer) -> bool:
 
 
 def _copy(common: DataKey, held: _Held, peer: Peer) -> Copy:
-    context = _context(common, held.key.id, peer.id)
+    context = _context(common, held.key.id, peer.id, held.expires_at)
     encrypted = sharing.encrypt_to(peer.public_key, held.key.secret, context)
     return Copy(held.key.id, peer.id, encrypted, held.expires_at)
 
 
 def _opened(common: DataKey, copy: Copy, pair: sharing.PrivateKey) -> bytes | None:
     try:
-        return pair.decrypt(copy.encrypted, _context(common, copy.key, copy.process))
+        return pair.decrypt(copy.encrypted, _context(common, copy.key, copy.process, copy.expires_at))
     except aead.DoesNotOpen:
         return None
 
 
-def _context(common: DataKey, key: UUID, process: UUID) -> bytes:
-    """Keyed, so that only who has access to the KEK can leave a copy."""
-    return derived(common, "lease key", key.bytes, process.bytes)
+def _context(common: DataKey, key: UUID, process: UUID, expires_at: datetime) -> bytes:
+    """Keyed, so that only who has access to the KEK can leave a copy, or say how long its key is held."""
+    return derived(common, "lease key", key.bytes, process.bytes, expires_at.isoformat().encode())

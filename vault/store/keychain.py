@@ -86,7 +86,10 @@ async def try_lock(connection: Connection) -> bool:
 
 
 async def announce(connection: Connection) -> int:
-    """Count a change of keys, in the caller's transaction; running processes see it within a second."""
+    """Count a change of keys, in the caller's transaction.
+
+    Statements that begin afterwards write nothing that was made with older keys; processes see it within a second.
+    """
     with translated():
         return int(await connection.fetchval("UPDATE key_changes SET number = number + 1 RETURNING number"))
 

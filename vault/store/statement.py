@@ -1,7 +1,8 @@
 """One statement for all that a batch writes: one round trip, one commit.
 
 The parts are data-modifying CTEs of one statement. Where the batch's picture of the vault turns out to be old (a card
-became known meanwhile, a lease ended), the statement raises SQLSTATE PL001 and nothing of it is kept.
+became known meanwhile, a lease ended, a key was replaced), the statement raises SQLSTATE PL001 and nothing of it is
+kept.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Rules:
 2. A batch is written whole or not at all. Whoever waits for it is told only after the commit.
 3. After an error the outcome of a batch may be unknown: its callers are told that it failed, and the next batch begins
    a new chain. Tokens are minted here, so a repeated request finds what an unacknowledged commit left behind.
-4. A known card is never sealed again, and is checked to be there still in the statement that relies on it.
+4. Nothing is written that was made with keys as they were before the last change of keys.
+5. A known card is never sealed again, and is checked to be there still in the statement that relies on it.
 """
 
 from __future__ import annotations

@@ -6,11 +6,12 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
+from vault import tokens
 from vault.crypto.data_key import DataKey
 from vault.errors import KeyUnavailable
 from vault.key_settings import FileSettings
@@ -122,9 +123,16 @@ async def test_no_plaintext_key_is_in_the_database(open_keyring, owner):
             assert key.secret.hex() not in row["whole"]
 
 
-async def test_a_key_older_than_24_hours_is_replaced_deactivated_and_still_opens(open_keyring, owner):
+def let_pass(monkeypatch, **time: int) -> None:
+    """Let the keyring believe that so much time has passed."""
+    later = datetime.now(UTC) + timedelta(**time)
+    monkeypatch.setattr(module, "datetime", type("Later", (datetime,), {"now": lambda _zone: later}))
+
+
+async def test_a_key_older_than_24_hours_is_replaced_deactivated_and_still_opens(open_keyring, owner, monkeypatch):
     old = await (await open_keyring()).sealing_key("default")
-    await owner.execute("UPDATE data_keys SET created_at = created_at - interval '24 hours 1 second'")
+    let_pass(monkeypatch, hours=24, seconds=1)
+    monkeypatch.setattr(tokens.time, "time_ns", lambda: int(module.datetime.now(UTC).timestamp() * 10**9))
     keyring = await open_keyring()
     new = await keyring.sealing_key("default")
     assert new.id != old.id
@@ -133,9 +141,9 @@ async def test_a_key_older_than_24_hours_is_replaced_deactivated_and_still_opens
     assert (await keyring.opening_key(old.id)).secret == old.secret
 
 
-async def test_a_key_just_younger_than_24_hours_is_kept(open_keyring, owner):
+async def test_a_key_just_younger_than_24_hours_is_kept(open_keyring, monkeypatch):
     old = await (await open_keyring()).sealing_key("default")
-    await owner.execute("UPDATE data_keys SET created_at = created_at - interval '23 hours 59 minutes'")
+    let_pass(monkeypatch, hours=23, minutes=59)
     assert (await (await open_keyring()).sealing_key("default")).id == old.id
 
 
@@ -209,7 +217,7 @@ async def test_each_use_is_counted_against_the_block_also_at_once(open_keyring, 
 MOVED = [
     "UPDATE data_keys SET tenant = 'other'",
     "UPDATE data_keys SET purpose = 'fingerprint'",
-    "UPDATE data_keys SET id = gen_random_uuid()",
+    "UPDATE data_keys SET id = overlay(id::text placing '00000000' from 29)::uuid",
     "UPDATE data_keys SET wrapped = set_bit(wrapped, 200, 1 - get_bit(wrapped, 200))",
     "UPDATE data_keys SET wrapped = ''",
 ]

@@ -72,7 +72,7 @@ class TransitClient:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, token: str | None = None
     ) -> Answer:
         """Return the whole JSON object of an answer."""
-        headers = {"X-Vault-Request": "true"}
+        headers = {"X-Vault-Request": "true", "Accept-Encoding": "identity"}
         if token is not None:
             headers["X-Vault-Token"] = token
         if self._settings.namespace is not None:
@@ -98,7 +98,7 @@ class TransitClient:
             while not answer.content.at_eof() and len(content) < _MAX_ANSWER_BYTES:
                 content += await answer.content.read(_MAX_ANSWER_BYTES)
             return Answer(answer.status, _object(json.loads(content)))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._unavailable("its answer is not JSON") from None
 
     def _connected(self) -> aiohttp.ClientSession:
@@ -108,6 +108,7 @@ class TransitClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),  # `call` ends what takes too long
                 trust_env=False,
+                auto_decompress=False,  # the limit is one of what comes, so nothing may grow after it
             )
         return self._session
 

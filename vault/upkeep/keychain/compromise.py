@@ -5,9 +5,9 @@ from __future__ import annotations
 from vault.crypto.data_key import KeyState, Purpose, WrappedKey
 from vault.errors import KeyNotFound, KeyNotReady
 from vault.store.authorities import list_authorities
-from vault.store.keychain import KekRow, list_keks, list_keys, set_compromised, set_kek_state
+from vault.store.keychain import KekRow, keys_in_state, list_keks, list_keys, set_compromised, set_kek_state
 from vault.upkeep.keychain.fingerprints import rotate_fingerprint_keys
-from vault.upkeep.keychain.kek import rewrap, rotate_kek
+from vault.upkeep.keychain.kek import replace_keks, rewrap
 from vault.upkeep.keychain.seal import reseal, reseal_under, rotate_data_keys
 from vault.upkeep.keychain.signing import rotate_signing_key
 from vault.upkeep.keychain.work import Work
@@ -34,7 +34,7 @@ async def _compromise_key(work: Work, key: WrappedKey) -> None:
         case Purpose.FINGERPRINT if key.state == KeyState.ACTIVE:
             # Cards are found by it until another one has taken over, which happens now.
             await work.record("keys.compromise", str(key.id), key.tenant)
-            await rotate_fingerprint_keys(work, tenant=key.tenant)
+            await rotate_fingerprint_keys(work, tenant=key.tenant, anew=True)
         case Purpose.SIGNING if key.state == KeyState.ACTIVE:
             await rotate_signing_key(work)
     async with work.change("keys.compromise", str(key.id), key.tenant or None) as at:
@@ -50,12 +50,17 @@ async def _compromise_kek(work: Work, kek: KekRow) -> None:
     tenant = kek.tenant or None
     if kek.state == KeyState.ACTIVE:
         await work.record("keys.compromise", kek.id, tenant)
-        await rotate_kek(work, tenant=kek.tenant)
+        await replace_keks(work, tenant=kek.tenant)
     await rewrap(work)
     async with work.change("keys.compromise", kek.id, tenant) as at:
         await set_kek_state(work.connection, kek.id, KeyState.COMPROMISED, at)
+        if tenant is None:  # whoever has the processes' key is given the keys of codes; the next one makes itself
+            for key in await keys_in_state(work.connection, Purpose.PROCESS, [KeyState.ACTIVE], None):
+                await set_compromised(work.connection, key.id, at)
     await rotate_data_keys(work, tenant=tenant)
     await reseal(work, tenant=tenant)
-    await rotate_fingerprint_keys(work, tenant=tenant)
+    await rotate_fingerprint_keys(work, tenant=tenant, anew=True)
     if tenant is None:
         await rotate_signing_key(work)
+        if await list_authorities(work.connection):
+            work.report("The authority is left: panless keys rotate ca, then panless keys rotate ca --activate.")

@@ -8,6 +8,7 @@ from uuid import UUID
 from vault.audit.event import canonical, timestamp
 from vault.crypto.data_key import KeyState
 from vault.errors import KeyNotFound, KeyNotReady, TenantUnknown
+from vault.keys.keks import EVERY_TENANT
 from vault.store.authorities import list_authorities
 from vault.store.keychain import (
     KekRow,
@@ -45,6 +46,7 @@ async def destroy(work: Work, key_id: str, *, gone: bool = False) -> None:
 async def _destroy_key(work: Work, row: KeyRow) -> None:
     key, now = row.key, datetime.now(UTC)
     _check_state(str(key.id), key.state)
+    await work.announce()  # what was sealed under it is there now, and nothing more comes
     if count := sum(counts.get(key.id, 0) for counts in (await protected(work.connection)).values()):
         raise KeyNotReady(
             key=str(key.id), reason=f"it protects {count} records", how="Run `panless keys reseal` first."
@@ -95,6 +97,9 @@ async def destroy_tenant(work: Work, tenant: str) -> str:
     async with work.change("keys.tenant.destroy", f"{len(keys)} keys", tenant) as at:
         for row in keys:
             await set_state(work.connection, row.key.id, KeyState.DESTROYED, at)
+        for kek in keks:  # what is stored from now on is under another one, and stays
+            if kek.state in (KeyState.ACTIVE, KeyState.PRE_ACTIVE):
+                await set_kek_state(work.connection, kek.id, KeyState.DEACTIVATED, at)
         await drop_leases(work.connection, tenant)
     await work.settle()
     for kek in keks:
@@ -102,19 +107,32 @@ async def destroy_tenant(work: Work, tenant: str) -> str:
             await work.keks.provider(kek.id).destroy(kek.id)
             async with work.change("keys.kek.destroy", kek.id, tenant) as at:
                 await set_kek_state(work.connection, kek.id, KeyState.DESTROYED, at)
-    return await signed(work, _receipt(tenant, keys, keks, counts["records"]))
+    older = [kek.id for kek in await list_keks(work.connection) if _may_open(kek, keys, keks)]
+    return await signed(work, _receipt(tenant, keys, keks, older, counts["records"]))
 
 
-def _receipt(tenant: str, keys: list[KeyRow], keks: list[KekRow], records: dict[UUID, int]) -> str:
-    own = {kek.id for kek in keks}
+def _may_open(kek: KekRow, keys: list[KeyRow], own: list[KekRow]) -> bool:
+    """Tell whether a KEK of every tenant's that is still there may have wrapped one of the tenant's keys at some time.
+
+    Keys that were made before the tenant's own KEK were wrapped by all that were active since.
+    """
+    if kek.state == KeyState.DESTROYED or kek.tenant != EVERY_TENANT:
+        return False
+    first = min((each.created_at for each in own), default=datetime.max.replace(tzinfo=UTC))
+    made = [row.key.created_at for row in keys if row.key.created_at < first]
+    ended = min(at or first for at in (kek.deactivated_at, kek.compromised_at))
+    return any(at <= ended for at in made) or kek.id in {row.key.kek for row in keys}
+
+
+def _receipt(tenant: str, keys: list[KeyRow], keks: list[KekRow], older: list[str], records: dict[UUID, int]) -> str:
     document = {
         "type": "panless erasure receipt",
         "v": 1,
         "at": timestamp(datetime.now(UTC)),
         "tenant": tenant,
         "keys_destroyed": sorted(str(row.key.id) for row in keys),
-        "keks_destroyed": sorted(own),
+        "keks_destroyed": sorted(kek.id for kek in keks),
         "records_unreadable": sum(records.get(row.key.id, 0) for row in keys),
-        "older_backups_open_with": sorted({row.key.kek for row in keys} - own),
+        "older_backups_open_with": sorted(older),
     }
     return canonical(document).decode() + "\n"

@@ -11,6 +11,7 @@ other one looks for, and the same card never gets two tokens.
 
 from __future__ import annotations
 
+import hmac
 from uuid import UUID
 
 from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
@@ -34,15 +35,29 @@ from vault.upkeep.keychain.work import Work
 
 OLD = (KeyState.DEACTIVATED, KeyState.COMPROMISED)
 
+NewMark = tuple[bytes, UUID, str | None, UUID]
 
-async def rotate_fingerprint_keys(work: Work, *, tenant: str | None = None) -> None:
-    """Rotate the fingerprint key of one tenant or of all; goes on with a rotation that was begun and not finished."""
+
+async def rotate_fingerprint_keys(work: Work, *, tenant: str | None = None, anew: bool = False) -> None:
+    """Rotate the fingerprint key of one tenant or of all; goes on with a rotation that was begun and not finished.
+
+    `anew`: no key that is there now is used afterwards, not even one that such a rotation has made.
+    """
     for key in await keys_in_state(work.connection, Purpose.FINGERPRINT, [KeyState.ACTIVE], tenant):
-        if await _left(work, key.tenant):
+        if anew:
+            await _discard_successor(work, key.tenant)
+        if left := await _left(work, key.tenant):
             work.report(f"Tenant {key.tenant}: going on with the rotation that was begun before.")
-        else:
+            await _drop_old(work, key.tenant)
+        if anew or not left:
             await _replace(work, key)
-        await _drop_old(work, key.tenant)
+            await _drop_old(work, key.tenant)
+
+
+async def _discard_successor(work: Work, tenant: str) -> None:
+    if (successor := await KeyRows(work.connection).successor(tenant, Purpose.FINGERPRINT)) is not None:
+        async with work.change("keys.fingerprint.deactivate", str(successor.id), tenant) as at:
+            await set_state(work.connection, successor.id, KeyState.DEACTIVATED, at)
 
 
 async def _left(work: Work, tenant: str) -> list[WrappedKey]:
@@ -80,8 +95,10 @@ async def _drop_old(work: Work, tenant: str) -> None:
 async def _mark_all(work: Work, old: UUID, new: DataKey, *, drop: bool) -> None:
     """Mark by the new key everything that is marked by the old one; drop the old marks, or keep them."""
     total, done, after = await count_marks(work.connection, old), 0, b""
+    old_key = await work.keyring.opening_key(old)
     while marks := await marks_under(work.connection, old, after):
-        rows = [await _marked(work, mark, new) for mark in marks]
+        found = [await _marked(work, mark, old_key, new) for mark in marks]
+        rows = [row for row in found if row is not None]
         with translated():
             async with work.connection.transaction():
                 await add_marks(work.connection, rows)
@@ -91,10 +108,18 @@ async def _mark_all(work: Work, old: UUID, new: DataKey, *, drop: bool) -> None:
         work.progress(done, max(done, total))
 
 
-async def _marked(work: Work, mark: StoredMark, new: DataKey) -> tuple[bytes, UUID, str | None, UUID]:
+async def _marked(work: Work, mark: StoredMark, old: DataKey, new: DataKey) -> NewMark | None:
+    """Return the mark by the new key, or None if the old key has not made the old one.
+
+    Whoever may write to the table would else have any number marked, and so find out whether its card is there.
+    """
     record = mark.record
     if mark.digits is not None:
-        return fingerprint(new, PAN.name, Sensitive(mark.digits)), record.token, mark.digits, new.id
-    binding = Binding(record.tenant, Token(KINDS[record.kind].token_prefix, record.token), record.kind)
-    value = unseal(await work.keyring.opening_key(record.data_key), record.sealed, binding)
-    return fingerprint(new, record.kind, value), record.token, None, new.id
+        kind, value = PAN.name, Sensitive(mark.digits)
+    else:
+        binding = Binding(record.tenant, Token(KINDS[record.kind].token_prefix, record.token), record.kind)
+        kind = record.kind
+        value = unseal(await work.keyring.opening_key(record.data_key), record.sealed, binding)
+    if not hmac.compare_digest(fingerprint(old, kind, value), mark.fingerprint):
+        return None
+    return fingerprint(new, kind, value), record.token, mark.digits, new.id

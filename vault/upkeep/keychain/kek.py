@@ -39,18 +39,24 @@ async def rotate_kek(work: Work, *, to: str | None = None, tenant: str | None = 
     if await _unfinished(work):
         work.report("Going on with the rotation that was begun before.")
     else:
-        await work.keks.active(EVERY_TENANT)
-        known = await list_keks(work.connection)
-        for owner in sorted({kek.tenant for kek in known if kek.state == KeyState.ACTIVE}):
-            if tenant is None or owner == tenant:
-                await _replace(work, owner, [kek for kek in known if kek.tenant == owner], _target(work, to))
+        await replace_keks(work, to=to, tenant=tenant)
     await rewrap(work)
 
 
+async def replace_keks(work: Work, *, to: str | None = None, tenant: str | None = None) -> None:
+    """Let another KEK wrap new keys, of one owner or of all; every tenant's also where none is active any more."""
+    if not any(kek.tenant == EVERY_TENANT for kek in await list_keks(work.connection)):
+        await work.keks.active(EVERY_TENANT)
+    known = await list_keks(work.connection)
+    for owner in sorted({EVERY_TENANT, *(kek.tenant for kek in known if kek.state == KeyState.ACTIVE)}):
+        if tenant is None or owner == tenant:
+            await _replace(work, owner, [kek for kek in known if kek.tenant == owner], _target(work, to))
+
+
 async def _unfinished(work: Work) -> bool:
-    """Tell whether a key is still wrapped by a KEK that is no longer active."""
-    active = {kek.id for kek in await list_keks(work.connection) if kek.state == KeyState.ACTIVE}
-    return any(each.kek not in active for each in await _wrapped(work))
+    """Tell whether a key is still wrapped by a KEK that is no longer active, and there is one to wrap it."""
+    active = {kek.id: kek.tenant for kek in await list_keks(work.connection) if kek.state == KeyState.ACTIVE}
+    return EVERY_TENANT in active.values() and any(each.kek not in active for each in await _wrapped(work))
 
 
 def _target(work: Work, to: str | None) -> KeyProvider:

@@ -46,8 +46,14 @@ class Work:
         with translated():
             async with self.connection.transaction():
                 yield at
-                await announce(self.connection)
                 await append(self.connection, [_event(at, action, about, tenant)])
+                await announce(self.connection)
+
+    async def announce(self) -> None:
+        """Let nothing be written any more with keys as they were until now, also by a process that hangs."""
+        with translated():
+            async with self.connection.transaction():
+                await announce(self.connection)
 
     async def record(self, action: str, about: str, tenant: str | None = None) -> None:
         """Record something that changes no key's state."""

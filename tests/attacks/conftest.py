@@ -1,0 +1,17 @@
+"""The fixtures of the vault's tests, for attacks on its keys."""
+
+from __future__ import annotations
+
+from tests.vault.conftest import (
+    context,
+    database,
+    kek,
+    migrated,
+    open_pool,
+    open_vault,
+    owner,
+    permit,
+    vault,
+)
+
+__all__ = ["context", "database", "kek", "migrated", "open_pool", "open_vault", "owner", "permit", "vault"]
