@@ -13,6 +13,7 @@ from uuid import UUID
 
 from vault.crypto.data_key import DataKey
 from vault.errors import PanlessError
+from vault.keys.flights import Flights
 
 RETRY_SECONDS = 1.0
 CLOCK_SECONDS = 0.01  # timers of some event loops count in milliseconds
@@ -32,17 +33,17 @@ class KeyCache:
         self._seconds = seconds
         self._fetch = fetch
         self._held: dict[UUID, _Held] = {}
-        self._under_way: dict[UUID, asyncio.Task[DataKey]] = {}
+        self._flights = Flights()
         self._generation = 0
 
     async def get(self, key_id: UUID) -> DataKey:
         """Return a key; raises what `fetch` raises."""
         held = self._held.get(key_id)
         if held is None:
-            return await asyncio.shield(self._fetching(key_id))
+            return await self._flights.join(key_id, lambda: self._run(key_id, self._generation))
         if (now := asyncio.get_running_loop().time()) >= held.renew_at:
             held.renew_at = now + RETRY_SECONDS
-            self._fetching(key_id).add_done_callback(_noticed)
+            self._flights.begin(key_id, lambda: self._run(key_id, self._generation)).add_done_callback(_noticed)
         return held.key
 
     def put(self, key: DataKey) -> None:
@@ -56,25 +57,15 @@ class KeyCache:
         """Hold no key any longer, nor one that is on its way."""
         self._generation += 1
         self._held.clear()
-        self._under_way.clear()
+        self._flights.clear()
 
     def _end(self, key_id: UUID) -> None:
         held = self._held.get(key_id)
         if held is not None and held.until - CLOCK_SECONDS <= asyncio.get_running_loop().time():
             del self._held[key_id]
 
-    def _fetching(self, key_id: UUID) -> asyncio.Task[DataKey]:
-        task = self._under_way.get(key_id)
-        if task is None:
-            task = self._under_way[key_id] = asyncio.create_task(self._run(key_id, self._generation))
-        return task
-
     async def _run(self, key_id: UUID, generation: int) -> DataKey:
-        try:
-            key = await self._fetch(key_id)
-        finally:
-            if generation == self._generation:
-                del self._under_way[key_id]
+        key = await self._fetch(key_id)
         if generation == self._generation:
             self.put(key)
         return key

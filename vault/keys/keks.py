@@ -6,25 +6,12 @@ So all processes change over at the same moment, and a key that was wrapped befo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from vault.errors import KeyUnavailable, ShareRejected
 from vault.keys.provider import GivenShare, KeyProvider, Sealable, SealedKek
+from vault.keys.table import KekTable
 
 EVERY_TENANT = ""
-
-
-class KekTable(Protocol):
-    """Where the KEKs' ids and states are kept."""
-
-    async def active_kek(self, tenant: str) -> str | None:
-        """Return the id of the tenant's active KEK."""
-
-    async def active_keks(self) -> Sequence[str]:
-        """Return the ids of all active KEKs."""
-
-    async def add_active_kek(self, kek: str, tenant: str, provider: str) -> None:
-        """Make `kek` the active one, unless another process was first."""
 
 
 class Keks:

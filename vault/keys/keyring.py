@@ -13,53 +13,23 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from vault.crypto import aead, signed_note
 from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
 from vault.errors import KeyCompromised, KeyDestroyed, KeyUnavailable
 from vault.keys.cache import KeyCache
+from vault.keys.flights import Flights
 from vault.keys.keks import EVERY_TENANT, Keks
+from vault.keys.table import KeyTable
 from vault.tokens import minted_at, uuid7
 
 MAX_AGE = timedelta(hours=24)
 MAX_USES = 2**24
 RESERVED_USES = 2**14
 STALE_SECONDS = 5.0
-
-Result = TypeVar("Result")
-
-
-class KeyTable(Protocol):
-    """Where wrapped keys are kept."""
-
-    async def find(self, key_id: UUID) -> WrappedKey | None:
-        """Return a key in any state."""
-
-    async def newest(self) -> WrappedKey | None:
-        """Return the active key that was made last, if there is any."""
-
-    async def active(self, tenant: str, purpose: str) -> WrappedKey | None:
-        """Return the tenant's active key of this purpose."""
-
-    async def successor(self, tenant: str, purpose: str) -> WrappedKey | None:
-        """Return the tenant's pre-active key of this purpose: it is about to become the active one."""
-
-    async def add(self, key: WrappedKey) -> None:
-        """Add a key, unless there is one in its state or its KEK is no longer active."""
-
-    async def reserve(self, key_id: UUID, uses: int, limit: int) -> bool:
-        """Add to the key's uses unless that would pass the limit or the key is not active."""
-
-    async def deactivate(self, key_id: UUID, at: datetime) -> None:
-        """Let the key open but no longer seal (NIST SP 800-57 part 1: deactivated)."""
-
-    async def changes(self) -> int:
-        """Return how often the states of keys were changed by an operator."""
 
 
 @dataclass(slots=True)
@@ -90,7 +60,7 @@ class Keyring:
         self._sealing: dict[str, _Sealing] = {}
         self._common: dict[Purpose, UUID] = {}
         self._fingerprints: dict[str, tuple[UUID, UUID | None]] = {}
-        self._under_way: dict[object, asyncio.Task[Any]] = {}
+        self._flights = Flights()
         self._generation = 0
         self._seen: int | None = None
         self._seen_at = 0.0
@@ -120,7 +90,7 @@ class Keyring:
     def forget(self) -> None:
         """Hold no key any longer, nor what is just being found out."""
         self._generation += 1
-        self._under_way.clear()
+        self._flights.clear()
         self._opened.clear()
         self._sealing.clear()
         self._fingerprints.clear()
@@ -135,13 +105,13 @@ class Keyring:
                 sealing.uses_left -= 1
                 # The opening cache is what ends a key's stay in memory; sealing goes through it too.
                 return await self._opened.get(sealing.key_id)
-            await self._once(("seal", tenant), lambda: self._reserve(tenant))
+            await self._flights.join(("seal", tenant), lambda: self._reserve(tenant))
 
     async def fingerprint_keys(self, tenant: str) -> FingerprintKeys:
         """Return the tenant's fingerprint key, and the one that is about to replace it."""
         await self._fresh()
         if (ids := self._fingerprints.get(tenant)) is None:
-            ids = await self._once(("fingerprint", tenant), lambda: self._fingerprint_ids(tenant))
+            ids = await self._flights.join(("fingerprint", tenant), lambda: self._fingerprint_ids(tenant))
         active = await self._opened.get(ids[0])
         return FingerprintKeys(active, await self._opened.get(ids[1]) if ids[1] else None)
 
@@ -154,7 +124,7 @@ class Keyring:
         """Return the active key of a purpose that is not one tenant's."""
         await self._fresh()
         if (key_id := self._common.get(purpose)) is None:
-            key_id = await self._once((purpose,), lambda: self._common_id(purpose))
+            key_id = await self._flights.join((purpose,), lambda: self._common_id(purpose))
         return await self._opened.get(key_id)
 
     async def active_row(self, tenant: str, purpose: Purpose, state: KeyState = KeyState.ACTIVE) -> WrappedKey:
@@ -175,22 +145,7 @@ class Keyring:
     async def _fresh(self) -> None:
         """Look for changes, unless that was done a moment ago by whoever does it every second."""
         if self._seen is None or asyncio.get_running_loop().time() - self._seen_at > STALE_SECONDS:
-            await self._once(("changes",), self.refresh)
-
-    async def _once(self, name: object, make: Callable[[], Awaitable[Result]]) -> Result:
-        def end(done: asyncio.Task[Any]) -> None:
-            if self._under_way.get(name) is done:
-                del self._under_way[name]
-
-        async def run() -> Result:
-            return await make()
-
-        task = self._under_way.get(name)
-        if task is None:
-            task = self._under_way[name] = asyncio.create_task(run())
-            task.add_done_callback(end)
-        result: Result = await asyncio.shield(task)
-        return result
+            await self._flights.join(("changes",), self.refresh)
 
     async def _find(self, key_id: UUID) -> DataKey:
         row = await self._table.find(key_id)

@@ -76,7 +76,7 @@ async def test_while_the_provider_is_away_a_key_serves_its_time_and_comes_back_b
     for asked in (2, 3):
         half_is_up(cache)
         assert await cache.get(KEY) is first
-        await until(lambda: provider.asked == asked and not cache._under_way)  # noqa: B023  # waited for here
+        await until(lambda: provider.asked == asked and not cache._flights._under_way)  # noqa: B023  # waited for here
     for _ in range(5):
         assert await cache.get(KEY) is first
         await asyncio.sleep(0)
