@@ -14,7 +14,9 @@ COPY vault vault
 COPY proxy proxy
 COPY migrations migrations
 COPY config config
-RUN /opt/panless/bin/pip install --no-cache-dir --no-compile .
+# Key providers that need more: --build-arg EXTRAS=[aws-kms], [pkcs11], [custodians], or several: [aws-kms,custodians]
+ARG EXTRAS=
+RUN /opt/panless/bin/pip install --no-cache-dir --no-compile ".${EXTRAS}"
 
 FROM python:3.13-slim-trixie
 RUN groupadd --gid 10001 panless \
