@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SECONDS ?= 60
 N       ?= 1000000
 
-.PHONY: help setup demo test check bench fuzz properties nonces guard-corpus softhsm clean
+.PHONY: help setup demo test check bench fuzz properties faults nonces guard-corpus softhsm clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -38,7 +38,7 @@ demo: setup ## the whole story on this machine; ONCE=1 tells it once and exits
 
 test: $(VENV)/.dev ## all checks and all tests
 	@$(MAKE) --no-print-directory check softhsm
-	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 2 --dist loadfile
+	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	@"$(CURDIR)/$(BIN)/python" -m ruff format --check --quiet .
@@ -61,6 +61,11 @@ properties: $(VENV)/.dev ## the property tests again and again with new examples
 	while [ $$(date +%s) -lt $$end ]; do \
 	  "$(CURDIR)/$(BIN)/python" -m pytest -q tests/property || exit 1; runs=$$((runs + 1)); \
 	done; echo "$$runs runs in $(MINUTES) minutes, nothing found"
+
+KILLS ?= 10
+faults: $(VENV)/.dev ## the tests of faults, with the long ones; rotations are killed KILLS=10 times each
+	@$(MAKE) --no-print-directory softhsm
+	@KILLS=$(KILLS) "$(CURDIR)/$(BIN)/python" -m pytest -v tests/faults
 
 SEALS ?= 10000000
 nonces: $(VENV)/.dev ## seal SEALS=10000000 values and look for a nonce that comes twice

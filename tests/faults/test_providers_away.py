@@ -104,7 +104,14 @@ async def answered(shop: Shopping, status: int, number: int = 50) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("provided", [providers.transit, providers.aws_kms, providers.pkcs11], ids=lambda p: p.__name__)
+PROVIDED = [
+    pytest.param(providers.transit, id="transit"),
+    pytest.param(providers.aws_kms, id="aws_kms", marks=pytest.mark.long),
+    pytest.param(providers.pkcs11, id="pkcs11", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize("provided", PROVIDED)
 async def test_a_provider_goes_away_twice_and_comes_back(provided, tmp_path):
     async with provided(_folder(tmp_path / "key provider")) as provider:
         heads = {seconds: f"[keys]\n{provider.keys}cache_seconds = {seconds}\n" for seconds in (600, 1)}

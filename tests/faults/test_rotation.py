@@ -1,8 +1,9 @@
-"""Each key is replaced while 50 customers buy, by a command that is killed at ten random points and given again."""
+"""Each key is replaced while 50 customers buy, by a command that is killed at random points and given again."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -16,7 +17,8 @@ from tests.harness.process import COMMAND, panless, serving
 from tests.harness.shopping import Shopping, echo_tokens, shopping
 from tests.harness.upstream import recording
 
-KILLS = 10
+# `make faults` kills ten times.
+KILLS = int(os.environ.get("KILLS", "2"))
 
 # What is left under keys that are not active any more: nothing, in the end.
 LEFT = {
@@ -70,7 +72,7 @@ async def stocked(shop: Shopping, cards: int) -> None:
 
 
 @pytest.mark.parametrize("what", LEFT)
-async def test_a_key_is_replaced_under_load_by_a_command_that_is_killed_ten_times(running, what):
+async def test_a_key_is_replaced_under_load_by_a_command_that_is_killed_and_given_again(running, what):
     process, key = running
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
@@ -80,14 +82,16 @@ async def test_a_key_is_replaced_under_load_by_a_command_that_is_killed_ten_time
     start = time.monotonic() - begin
     async with shopping(process, key) as shop:
         await stocked(shop, 300)
-        at_work = 0
-        for number in range(KILLS):
-            command = COMMANDS[what][number % len(COMMANDS[what])]
-            at_work += await killed(process.config, command, start * chance.uniform(0.7, 1.5))
+        at_work, latest, number = 0, start * 1.5, 0
+        while at_work < KILLS:
+            command, number = COMMANDS[what][number % len(COMMANDS[what])], number + 1
+            if await killed(process.config, command, chance.uniform(start * 0.5, latest)):
+                at_work += 1
+            else:  # it was through already: not so late again
+                latest = max(latest * 0.9, start * 0.6)
         for command in COMMANDS[what]:
             done = await panless("keys", *command, "-c", process.config)
             assert done.code == 0, done.err
-    assert at_work >= KILLS // 2, "most of the kills came too late"
     assert not shop.wrong
     assert {status for _, status in shop.statuses} == {200}, shop.statuses
     assert await value(process.config, LEFT[what]) == 0

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from urllib.request import Request, urlopen
 
 from aiobotocore.session import get_session
 from moto.server import ThreadedMotoServer
@@ -72,7 +73,11 @@ def serving(port: int = 0) -> Iterator[Kms]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     with environment(DUMMY):
         server.start()
+        kms = Kms(server, server.get_host_and_port()[1])
+        # All servers of a process have one memory: what other tests left in it goes.
+        with urlopen(Request(f"{kms.url}/moto-api/reset", method="POST")):  # noqa: S310  # loopback
+            pass
         try:
-            yield Kms(server, server.get_host_and_port()[1])
+            yield kms
         finally:
             server.stop()
