@@ -37,7 +37,7 @@ class Shopping:
     refusals: Counter[tuple[int, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     patient: bool = False
-    paused: float = 0.3
+    paused: float = 1.0
     open: bool = True
 
     async def buy(self, client: aiohttp.ClientSession, number: str) -> None:
