@@ -59,7 +59,7 @@ class Site:
 
     async def run(self, command: str) -> str:
         shell = await asyncio.create_subprocess_shell(
-            f'panless() {{ {sys.executable} -m proxy.cli "$@"; }}\n{command}',
+            f'panless() {{ "{sys.executable}" -m proxy.cli "$@"; }}\n{command}',
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ},
