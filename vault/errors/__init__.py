@@ -1,0 +1,133 @@
+"""The closed tree of errors.
+
+An error carries a code, a sentence and opaque ids (token ids, key ids, selectors, offsets), never a value:
+whoever logs or returns one cannot leak a card. Codes are part of the contract and never change meaning.
+"""
+
+from __future__ import annotations
+
+from vault.errors.access import (
+    AppKeyRevoked,
+    AppUnknown,
+    Denied,
+)
+from vault.errors.base import (
+    PanlessError,
+)
+from vault.errors.keys import (
+    AuthorityMissing,
+    KeyCompromised,
+    KeyDestroyed,
+    KeyFailure,
+    KeyProviderUnavailable,
+    KeyUnavailable,
+    RecordDoesNotOpen,
+    VaultSealed,
+)
+from vault.errors.operating import (
+    AppNotFound,
+    AppOfOtherTenant,
+    AuthorityNextExists,
+    AuthorityNextMissing,
+    CeremonyRefused,
+    KekNotDestroyed,
+    KekNotMade,
+    KekOutOfReach,
+    KeyNotFound,
+    KeyNotReady,
+    KeysBusy,
+    OperatorError,
+    ProcessesSilent,
+    ProviderUnknown,
+    ShareRejected,
+    SharesDoNotFit,
+    TenantUnknown,
+)
+from vault.errors.store import (
+    DatabaseFailed,
+    DatabaseFull,
+    DatabaseUnavailable,
+    DataDirectoryInUse,
+    EmbeddedDatabaseFailed,
+    KeysChanged,
+    MigrationChanged,
+    RoleNotGranted,
+    SchemaMissing,
+    SchemaNewer,
+    SchemaOutdated,
+    StoreError,
+)
+from vault.errors.tokens import (
+    CvcGone,
+    NotAToken,
+    TokenExpired,
+    TokenOfOtherTenant,
+    TokenOfWrongKind,
+    TokenRejected,
+    TokenUnknown,
+)
+from vault.errors.values import (
+    CardTokenGiven,
+    CardTokensExhausted,
+    NotACardNumber,
+    NotACvc,
+    NotOfItsKind,
+    ValueRejected,
+)
+
+__all__ = [
+    "AppKeyRevoked",
+    "AppNotFound",
+    "AppOfOtherTenant",
+    "AppUnknown",
+    "AuthorityMissing",
+    "AuthorityNextExists",
+    "AuthorityNextMissing",
+    "CardTokenGiven",
+    "CardTokensExhausted",
+    "CeremonyRefused",
+    "CvcGone",
+    "DataDirectoryInUse",
+    "DatabaseFailed",
+    "DatabaseFull",
+    "DatabaseUnavailable",
+    "Denied",
+    "EmbeddedDatabaseFailed",
+    "KekNotDestroyed",
+    "KekNotMade",
+    "KekOutOfReach",
+    "KeyCompromised",
+    "KeyDestroyed",
+    "KeyFailure",
+    "KeyNotFound",
+    "KeyNotReady",
+    "KeyProviderUnavailable",
+    "KeyUnavailable",
+    "KeysBusy",
+    "KeysChanged",
+    "MigrationChanged",
+    "NotACardNumber",
+    "NotACvc",
+    "NotAToken",
+    "NotOfItsKind",
+    "OperatorError",
+    "PanlessError",
+    "ProcessesSilent",
+    "ProviderUnknown",
+    "RecordDoesNotOpen",
+    "RoleNotGranted",
+    "SchemaMissing",
+    "SchemaNewer",
+    "SchemaOutdated",
+    "ShareRejected",
+    "SharesDoNotFit",
+    "StoreError",
+    "TenantUnknown",
+    "TokenExpired",
+    "TokenOfOtherTenant",
+    "TokenOfWrongKind",
+    "TokenRejected",
+    "TokenUnknown",
+    "ValueRejected",
+    "VaultSealed",
+]
