@@ -27,7 +27,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened. `at` is an aware UTC time; `tokens` are in TypeID form."""
+    """One thing that happened. `at` is an aware UTC time; `tokens` are in TypeID form.
+
+    `policy` is the version of the policy that was in force, `rule` the one of its rules that decided; `certificate` is the
+    SHA-256 of the upstream's certificate, in hex; `reason` is what an `operator` gave for it.
+    """
 
     at: datetime
     action: str
@@ -40,6 +44,11 @@ class Event:
     origin: str | None = None
     request_id: str | None = None
     tokens: tuple[str, ...] = ()
+    operator: str | None = None
+    reason: str | None = None
+    policy: str | None = None
+    rule: str | None = None
+    certificate: str | None = None
 
     def fields(self) -> dict[str, object]:
         """Return the members that canonical bytes are made of; absent ones are left out."""
@@ -56,6 +65,11 @@ class Event:
             "origin": self.origin,
             "request_id": self.request_id,
             "tokens": list(self.tokens) or None,
+            "operator": self.operator,
+            "reason": self.reason,
+            "policy": self.policy,
+            "rule": self.rule,
+            "certificate": self.certificate,
         }
         return {name: member for name, member in members.items() if member is not None}
 
