@@ -27,7 +27,7 @@ from proxy.inbound import Inbound
 from proxy.outbound import Outbound
 from proxy.routes import InboundRoute, OutboundRoute, RouteTable
 from proxy.secrets import SecretUnavailable, resolve
-from proxy.settings import vault_settings
+from proxy.settings import policy_of, vault_settings
 from proxy.signing.scheme import Scheme
 from proxy.upstream.client import UpstreamClient
 from vault.authority import Authority
@@ -89,10 +89,11 @@ class Panless:
         unsealing = Unsealing(vault)
         await unsealing.started()
         listen, parts = self._config.listen, (vault, self._upstream, self._config.limits, self._metrics)
-        await self._listen("inbound", listen.inbound, Inbound(inbound, *parts).handle)
+        policy = policy_of(self._config)
+        await self._listen("inbound", listen.inbound, Inbound(inbound, *parts, policy=policy).handle)
         by_path = RouteTable([route for route in outbound if route.path])
-        await self._listen("outbound", listen.outbound, Outbound(by_path, *parts).handle)
-        alone = [ForwardRoute(route, Outbound(route.alone(), *parts)) for route in outbound]
+        await self._listen("outbound", listen.outbound, Outbound(by_path, *parts, policy=policy).handle)
+        alone = [ForwardRoute(route, Outbound(route.alone(), *parts, policy=policy)) for route in outbound]
         await self._listen_forward(alone, settings, database, vault)
         await self._listen("admin", listen.admin, Admin(vault, self._metrics).handle)
         for route, each in zip(self._config.outbound, alone, strict=True):
@@ -217,6 +218,7 @@ class Panless:
             try:
                 if self._vault is not None:
                     self._metrics.purged.inc(await self._vault.purge_leases())
+                    self._metrics.tokens_purged.inc(await self._vault.purge_tokens())
             except StoreError as error:
                 log.warning("purge_failed", code=error.code)
 

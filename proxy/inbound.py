@@ -19,11 +19,16 @@ from proxy.edge.problem import REQUEST_ID_HEADER
 from proxy.edge.relay import Answer, relay
 from proxy.edge.signatures import check_digests, with_digests
 from proxy.errors import BodyUnsearchable, CardNumberFound
+from proxy.guard.masking import mask
+from proxy.rewrite.errors import CustomerInvalid
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
-from proxy.rewrite.reference import new_values
+from proxy.rewrite.reference import customer_in, new_values
 from proxy.routes import InboundRoute, RouteTable
 from proxy.upstream.client import UpstreamClient, read_answer
+from vault.errors import Denied
+from vault.policy import Denial, Policy, Principal
+from vault.rules import Action
 from vault.service import Vault
 from vault.tokens import Token
 
@@ -48,7 +53,10 @@ class Inbound:
         upstream: UpstreamClient,
         limits: LimitsConfig,
         metrics: Metrics,
+        *,
+        policy: Policy,
     ) -> None:
+        self._policy = policy
         self._routes = routes
         self._vault = vault
         self._upstream = upstream
@@ -75,7 +83,9 @@ class Inbound:
     async def _tokenized(
         self, incoming: Incoming, route: InboundRoute, exchange: Exchange
     ) -> tuple[Message, AsyncIterator[bytes] | None]:
-        plan = await find_in(incoming.message, route.fields)
+        customer, plan = customer_in(await find_in(incoming.message, route.fields))
+        if customer is not None and mask(customer) != customer:
+            raise CustomerInvalid(selector="customer")
         route.check_required(match.field.at for match in plan.matches)
         mode = Mode(route.guard)
         plan = await self._guard.judge(plan, mode, exchange)
@@ -84,13 +94,21 @@ class Inbound:
         body = incoming.streams
         if body is not None and self._guard.can_search(incoming.coding, mode, exchange):
             body = self._guard.stream(body, incoming.coding, mode, exchange)
-        tokens = await self._tokenize(plan, route, exchange)
+        tokens = await self._tokenize(plan, route, exchange, customer)
         return with_digests(incoming, plan.fill([token.shown for token in tokens])), body
 
-    async def _tokenize(self, plan: Plan, route: InboundRoute, exchange: Exchange) -> Sequence[Token]:
+    async def _tokenize(
+        self, plan: Plan, route: InboundRoute, exchange: Exchange, customer: str | None
+    ) -> Sequence[Token]:
         if not plan.matches:
             return []
-        tokens = await self._vault.tokenize(new_values(plan), route.tenant, exchange.context)
+        kinds = frozenset(match.field.kind for match in plan.matches)
+        action = Action("tokenize", route.name, frozenset(), kinds, exchange.origin)
+        decision = self._policy.decide(Principal("", route.tenant), action, route.destination)
+        if isinstance(decision, Denial):
+            await self._vault.record_denial(decision, exchange.context)
+            raise Denied(route=route.name)
+        tokens = await self._vault.tokenize(new_values(plan), route.tenant, exchange.context, customer=customer)
         for match in plan.matches:
             self._metrics.values.labels("tokenize", match.field.kind).inc()
         return tokens

@@ -30,9 +30,11 @@ from proxy.scrub.guesses import holds_guess, without, worth_searching
 from proxy.scrub.scrubber import Secret
 from proxy.upstream.answer import ask_for_readable, ask_for_whole
 from proxy.upstream.client import UpstreamClient
+from proxy.upstream.shown import Expected
 from vault.errors import Denied, NotAToken, StoreError
-from vault.policy import Action, Denial, Permit, decide
+from vault.policy import Denial, Permit, Policy, Principal
 from vault.requests import Reference, Revealed
+from vault.rules import Action
 from vault.sensitive import Sensitive
 from vault.service import Vault
 
@@ -51,6 +53,7 @@ class _Outgoing:
     message: Message
     revealed: Sequence[Revealed] = ()
     secrets: Sequence[Secret] = ()
+    permit: Permit | None = None
 
 
 class Outbound:
@@ -63,7 +66,10 @@ class Outbound:
         upstream: UpstreamClient,
         limits: LimitsConfig,
         metrics: Metrics,
+        *,
+        policy: Policy,
     ) -> None:
+        self._policy = policy
         self._routes = routes
         self._vault = vault
         self._upstream = upstream
@@ -93,7 +99,8 @@ class Outbound:
         route.check_required(match.field.at for match in found.matches)
         outgoing = await self._revealed(plan, route, permit, exchange)
         message = renewed(request, route, incoming, outgoing.message)
-        async with await self._upstream.send(route, request.method, message, incoming.streams) as answer:
+        certificate = self._expected(outgoing, exchange)
+        async with await self._upstream.send(route, request.method, message, incoming.streams, certificate) as answer:
             # The gateway has answered, whether or not its answer can be passed on.
             await self._settle(answer.status, outgoing.revealed, exchange)
             tenant = permit.principal.tenant
@@ -104,7 +111,13 @@ class Outbound:
     async def _permit(self, key: str, route: OutboundRoute, exchange: Exchange) -> Permit:
         principal = await self._vault.identify(key, exchange.context)
         exchange.app = principal.app
-        decision = decide(principal, Action("reveal", route.name, route.apps), route.destination)
+        return await self._decided(principal, route, exchange)
+
+    async def _decided(
+        self, principal: Principal, route: OutboundRoute, exchange: Exchange, kinds: frozenset[str] | None = None
+    ) -> Permit:
+        action = Action("reveal", route.name, route.apps, kinds, exchange.origin)
+        decision = self._policy.decide(principal, action, route.destination)
         if isinstance(decision, Denial):
             await self._vault.record_denial(decision, exchange.context)
             raise Denied(route=route.name)
@@ -130,6 +143,10 @@ class Outbound:
     async def _revealed(self, plan: Plan, route: OutboundRoute, permit: Permit, exchange: Exchange) -> _Outgoing:
         wanted = await self._references(plan, permit, exchange)
         exchange.values = len(wanted) if route.fields else None
+        if wanted:
+            kinds = frozenset(reference.kind.name for reference in wanted)
+            permit = await self._decided(permit.principal, route, exchange, kinds)
+            permit = replace(permit, certificate=await self._upstream.certificate(route))
         revealed = await self._vault.reveal(wanted, permit, exchange.context) if wanted else []
         for reference in wanted:
             self._metrics.values.labels("reveal", reference.kind.name).inc()
@@ -147,7 +164,18 @@ class Outbound:
         message = plan.fill(filled(plan, revealed, route.credential.secret))
         if _holds_key(message):
             raise KeyMisplaced(route=route.name)
-        return _Outgoing(_searchable(message) if revealed else message, revealed, secrets)
+        return _Outgoing(_searchable(message) if revealed else message, revealed, secrets, permit)
+
+    def _expected(self, outgoing: _Outgoing, exchange: Exchange) -> Expected | None:
+        """Return the certificate that the reveal was recorded with; of another one there is an event of its own."""
+        permit = outgoing.permit
+        if not outgoing.revealed or permit is None or permit.certificate is None:
+            return None
+
+        async def told(certificate: str) -> None:
+            await self._vault.record_certificate(replace(permit, certificate=certificate), exchange.context)
+
+        return Expected(permit.certificate, told)
 
     async def _references(self, plan: Plan, permit: Permit, exchange: Exchange) -> Sequence[Reference]:
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from proxy.config import FieldConfig, OutboundConfig, RouteConfig
-from proxy.rewrite.fields import CREDENTIAL, KEPT, Field
+from proxy.config import FieldConfig, InboundConfig, OutboundConfig, RouteConfig
+from proxy.rewrite.fields import CREDENTIAL, CUSTOMER, KEPT, Field
 from proxy.rewrite.selectors import Selector
 from vault.card_tokens import CardShape
 from vault.kinds import KINDS, Storage
@@ -38,7 +38,9 @@ def _is_selector(slot: str) -> bool:
 
 def protected(config: RouteConfig) -> Iterator[Field]:
     """Yield the fields of a route."""
-    return map(_field, config.fields)
+    yield from map(_field, config.fields)
+    if isinstance(config, InboundConfig) and config.customer is not None:
+        yield Field(Selector.parse(config.customer), CUSTOMER)
 
 
 def exceptions(config: RouteConfig) -> Iterator[Field]:
@@ -53,4 +55,4 @@ def _field(config: FieldConfig) -> Field:
     if config.token == "card":  # noqa: S105  # a format, not a secret
         look = config.shape
         shape = CardShape(look.max_length, look.keep_bin, look.keep_last4, look.luhn)
-    return Field(Selector.parse(config.at), kind, of, shape, config.number)
+    return Field(Selector.parse(config.at), kind, of, shape, config.number, config.limits.limits())

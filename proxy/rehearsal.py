@@ -20,7 +20,7 @@ from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.rewrite.fields import CREDENTIAL
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Match, Plan, find
-from proxy.rewrite.reference import is_swapped, masked
+from proxy.rewrite.reference import customer_in, is_swapped, masked
 from proxy.routes import InboundRoute, OutboundRoute, Route, RouteTable
 
 
@@ -88,7 +88,7 @@ def rehearse(config: Config, request: Captured, route_name: str | None = None) -
         media = media_of(headers, route.name)
         body = plain_body(body, headers, route.name, config.limits.body_bytes)
     upstream = route.upstream_path(path)
-    plan = find(Message(body, media, upstream, query, tuple(headers.items())), route.fields)
+    _, plan = customer_in(find(Message(body, media, upstream, query, tuple(headers.items())), route.fields))
     route.check_required(match.field.at for match in plan.matches)
     inbound = isinstance(route, InboundRoute)
     found = _leaks(plan)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from proxy.config import Config
 from proxy.config.keys import AnyProvider, AwsKmsKeys, CustodianKeys, FileKeys, Pkcs11Keys, TransitKeys
+from proxy.config.policy import limits
 from proxy.errors import ConfigInvalid
 from proxy.secrets import SecretUnavailable, resolve
 from vault.key_settings import (
@@ -18,6 +19,7 @@ from vault.key_settings import (
     Secret,
     TransitSettings,
 )
+from vault.policy import Policy
 from vault.settings import VaultSettings
 
 
@@ -36,7 +38,13 @@ def vault_settings(config: Config) -> VaultSettings:
         cvc_lifetime=timedelta(seconds=config.vault.cvc_seconds),
         cvc_attempts=config.vault.cvc_attempts,
         reuse_tokens=config.vault.reuse_tokens,
+        limits=limits(config.velocity, config.unusual),
     )
+
+
+def policy_of(config: Config) -> Policy:
+    """Return the rules that requests are decided by."""
+    return Policy([each.rule() for each in config.policy])
 
 
 def provider_settings(keys: AnyProvider, config: Config) -> ProviderSettings:

@@ -1,4 +1,5 @@
-"""What a process does once a second: show that it is alive, see what was changed of keys, hand keys of codes on.
+"""What a process does once a second: show that it is alive, see what was changed of keys and who was stopped, hand keys
+of codes on.
 
 And, more rarely, find out whether the key providers answer, so that metrics can tell before a request does.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from vault.braking import Brakes
 from vault.crypto.sharing import Peer
 from vault.errors import KeyUnavailable, PanlessError
 from vault.keys.keks import Keks
@@ -22,11 +24,12 @@ HEALTH_EVERY = 10
 class Heartbeat:
     """The heartbeat of one process. `providers_up` tells whether the key providers answered when last asked."""
 
-    def __init__(self, keks: Keks, keyring: Keyring, lease_keys: LeaseKeys, rows: ProcessRows) -> None:
+    def __init__(self, keks: Keks, keyring: Keyring, lease_keys: LeaseKeys, rows: ProcessRows, brakes: Brakes) -> None:
         self._keks = keks
         self._keyring = keyring
         self._lease_keys = lease_keys
         self._rows = rows
+        self._brakes = brakes
         self._beating: asyncio.Task[None] | None = None
         self.providers_up = True
 
@@ -60,6 +63,7 @@ class Heartbeat:
 
     async def _beat(self) -> None:
         changes = await self._keyring.refresh()
+        await self._brakes.beat()
         try:
             mac = await self._lease_keys.mac()
         except KeyUnavailable:

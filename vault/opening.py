@@ -9,10 +9,11 @@ from uuid import UUID
 from vault.crypto.data_key import DataKey
 from vault.crypto.envelope import Binding, unseal
 from vault.crypto.fingerprint import fingerprint
-from vault.errors import CvcGone, NotAToken
+from vault.errors import CvcGone, NotAToken, TokenErased, TokenExpired, TokenOfOtherTenant, TokenUnknown
 from vault.keys.keyring import Keyring
 from vault.keys.lease_keys import LeaseKeys
 from vault.kinds import PAN
+from vault.policy import Permit
 from vault.requests import Reference, Revealed
 from vault.settings import VaultSettings
 from vault.store.batch import Batcher
@@ -36,6 +37,11 @@ class Found:
         """The lease that revealing it uses."""
         return None if self.row.attempts is None else self.row.token
 
+    @property
+    def spent(self) -> UUID | None:
+        """The token of limited use that revealing it uses."""
+        return None if self.row.max_uses is None else self.row.token
+
     def opened(self) -> Revealed:
         """Open it; raises RecordDoesNotOpen."""
         value = unseal(self.key, self.row.sealed, Binding(self.row.tenant, self.token, self.row.kind))
@@ -49,6 +55,7 @@ class Opening:
         self._keyring = keyring
         self._lease_keys = lease_keys
         self._settings = settings
+        self._records = records
         self._rows: Batcher[Wanted, list[SealedRow]] = Batcher(records.find, limit=LOOK_UP_LIMIT)
         self._marks: Batcher[Sequence[bytes], dict[bytes, Known]] = Batcher(
             records.find_fingerprints, limit=LOOK_UP_LIMIT
@@ -77,12 +84,30 @@ class Opening:
                 raise
         return await self.by_token(references, tenant)
 
-    async def found(self, references: Sequence[Reference], tenant: str) -> list[Found]:
+    async def found(self, references: Sequence[Reference], permit: Permit) -> list[Found]:
         """Return what answers each reference; raises a TokenRejected or a KeyFailure for the first that has nothing."""
-        selection = Selection(references, tenant, self._settings.cvc_lifetime, self._settings.cvc_attempts)
-        rows = selection.choose(await self._rows.submit(selection.wanted()))
+        selection = Selection(references, permit, self._settings.cvc_lifetime, self._settings.cvc_attempts)
+        found = await self._rows.submit(selection.wanted())
+        try:
+            rows = selection.choose(found)
+        except TokenUnknown:
+            await self._check_ended(references, permit.principal.tenant)
+            raise
         keys = [await self._key(row, each) for row, each in zip(rows, references, strict=True)]
         return [Found(_token(each, row), row, key) for each, row, key in zip(references, rows, keys, strict=True)]
+
+    async def _check_ended(self, references: Sequence[Reference], tenant: str) -> None:
+        """Raise TokenErased or TokenExpired if that is why a token has no record."""
+        tokens = [each.token for each in references if each.token is not None]
+        ended = await self._records.find_ended([each.id for each in tokens])
+        for token in tokens:
+            match ended.get(token.id):
+                case (str(owner), _) if owner != tenant:
+                    raise TokenOfOtherTenant(token=str(token))
+                case (_, "erased"):
+                    raise TokenErased(token=str(token))
+                case (_, _):
+                    raise TokenExpired(token=str(token))
 
     async def _key(self, row: SealedRow, reference: Reference) -> DataKey:
         if row.attempts is None:

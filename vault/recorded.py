@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from vault.audit.event import Event, Outcome
-from vault.errors import PanlessError, TokenRejected
-from vault.policy import Permit
+from vault.errors import Denied, PanlessError, RevealsStopped, TokenRejected, VelocityExceeded
+from vault.policy import Denial, Permit
 from vault.requests import Context
 from vault.tokens import Token
+
+OWN = Context(request_id="-", route="-", destination="-")
+"""What Panless does of itself."""
 
 
 def event(
@@ -43,8 +46,8 @@ def reveal_event(context: Context, permit: Permit, tokens: Sequence[Token], erro
     """Return the event of a reveal: where it goes is what the permit says."""
     outcome = Outcome.PERMITTED
     if error is not None:
-        outcome = Outcome.DENIED if isinstance(error, TokenRejected) else Outcome.FAILED
-    return event(
+        outcome = Outcome.DENIED if isinstance(error, TokenRejected | Denied) else Outcome.FAILED
+    recorded = event(
         replace(context, route=permit.route, destination=permit.destination),
         permit.action,
         outcome,
@@ -53,3 +56,19 @@ def reveal_event(context: Context, permit: Permit, tokens: Sequence[Token], erro
         tenant=permit.principal.tenant,
         tokens=tokens,
     )
+    rule = str(error.ids["rule"]) if isinstance(error, VelocityExceeded | RevealsStopped) else permit.rule
+    return replace(recorded, policy=permit.policy, rule=rule, certificate=permit.certificate)
+
+
+def denial_event(context: Context, denial: Denial) -> Event:
+    """Return the event of what policy refused."""
+    principal = denial.principal
+    refused = event(
+        context,
+        denial.action,
+        Outcome.DENIED,
+        code=denial.code,
+        app=principal.app or None,
+        tenant=principal.tenant or None,
+    )
+    return replace(refused, policy=denial.policy, rule=denial.rule)

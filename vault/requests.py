@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from vault.card_tokens import CardShape
@@ -22,10 +23,26 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """What a token is good for. `max_uses`: how often it may be revealed; `lifetime`: for how long after it was made;
+    `routes`, `gateways` (host:port): on and towards these only. None: no such limit.
+    """
+
+    max_uses: int | None = None
+    lifetime: timedelta | None = None
+    routes: tuple[str, ...] | None = None
+    gateways: tuple[str, ...] | None = None
+
+
+UNLIMITED = TokenLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class NewValue:
     """A value to tokenize. `at` names its place in errors; `of` is the index of the card that a CVC belongs to.
 
-    With a `shape` its token looks like a card number or, for a CVC, like a code.
+    With a `shape` its token looks like a card number or, for a CVC, like a code. A token with `limits` is never one
+    that the same value got before.
     """
 
     kind: Kind
@@ -33,6 +50,7 @@ class NewValue:
     at: str
     of: int | None = None
     shape: CardShape | None = None
+    limits: TokenLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from vault.crypto.fingerprint import derived, fingerprint
 from vault.keys.keyring import FingerprintKeys, Keyring
 from vault.keys.lease_keys import LeaseKeys
 from vault.kinds import PAN, Description, Storage, code_length
-from vault.requests import NewValue
+from vault.requests import UNLIMITED, NewValue
 from vault.sensitive import Sensitive
 from vault.settings import VaultSettings
 from vault.store.records import Candidate, Known, Mark, NewLease, NewRecord
@@ -66,8 +66,10 @@ class Sealing:
         key = await self._keyring.sealing_key(tenant)
         sealed = seal(key, value, Binding(tenant, token, new.kind.name))
         about = new.kind.describe(value)
-        record = NewRecord((), token.id, tenant, new.kind.name, key.id, sealed, about.brand, about.last4)
-        reused = self._settings.reuse_tokens and new.kind.reusable
+        record = NewRecord(
+            (), token.id, tenant, new.kind.name, key.id, sealed, about.brand, about.last4, limits=new.limits
+        )
+        reused = self._settings.reuse_tokens and new.kind.reusable and new.limits == UNLIMITED
         if reused or new.shape is not None:
             keys = await self._keyring.fingerprint_keys(tenant)
             record = replace(record, marks=marks(keys, new.kind.name, value)) if reused else record

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.audit.event import Event, Outcome
+from vault.braking import Brakes
 from vault.crypto.app_key import digest
 from vault.errors import (
     AppKeyRevoked,
     AppUnknown,
-    KeyFailure,
     KeyProviderUnavailable,
     KeysChanged,
+    NotAToken,
     PanlessError,
-    TokenRejected,
 )
 from vault.heartbeat import Heartbeat
 from vault.keys.keks import Keks
@@ -32,8 +33,9 @@ from vault.keys.lease_keys import LeaseKeys
 from vault.keys.providers import build_all
 from vault.opening import LOOK_UP_LIMIT, Opening
 from vault.policy import Denial, Permit, Principal
-from vault.recorded import event, reveal_event
+from vault.recorded import OWN, denial_event, event, reveal_event
 from vault.requests import Context, NewValue, Reference, Revealed
+from vault.revealing import Revealing
 from vault.sealing import Sealed, Sealing
 from vault.settings import VaultSettings
 from vault.store.apps import KeyHolder, KeyHolders
@@ -43,11 +45,13 @@ from vault.store.keys import KeyRows
 from vault.store.processes import ProcessRows
 from vault.store.records import Known, Records, Wanted
 from vault.store.rows import Write
+from vault.store.velocity import VelocityRows
 from vault.store.writer import Statistics, Writer
 from vault.tokens import Token
 
 POOL_SIZE = 8
 TRIES = 5
+PURGE_LIMIT = 500
 
 
 class Vault:
@@ -61,10 +65,13 @@ class Vault:
         self._keyring = Keyring(self.keks, KeyRows(pool), cache_seconds=settings.key_cache.total_seconds())
         processes = ProcessRows(pool)
         self._lease_keys = LeaseKeys(self._keyring, processes, settings.cvc_lifetime)
-        self._heartbeat = Heartbeat(self.keks, self._keyring, self._lease_keys, processes)
+        self._brakes = Brakes(settings.limits, VelocityRows(pool))
+        self._heartbeat = Heartbeat(self.keks, self._keyring, self._lease_keys, processes, self._brakes)
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
+        self._revealing = Revealing(self._opening, self._writer, self._brakes)
+        self._writer.crossed = self._revealing.crossed
         self._holders: Batcher[bytes, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
         self._ended: Batcher[Sequence[UUID], None] = Batcher(self._records.end_leases, limit=LOOK_UP_LIMIT)
 
@@ -88,6 +95,7 @@ class Vault:
     async def close(self) -> None:
         """Finish all writes, then disconnect."""
         await self._heartbeat.stop()
+        await self._revealing.close()
         await self._writer.close()
         await self._opening.close()
         await self._holders.close()
@@ -116,7 +124,11 @@ class Vault:
         self._lease_keys.forget()
 
     async def identify(self, key: str, context: Context) -> Principal:
-        """Return who holds an application key; raises AppUnknown or AppKeyRevoked, and records that."""
+        """Return who holds an application key; raises AppUnknown or AppKeyRevoked, and records that.
+
+        Raises VelocityExceeded for an address that has tried too many.
+        """
+        self._brakes.check((f"origin:{context.origin}",))
         stored = digest(key)
         holder = await self._holders.submit(stored) if stored is not None else None
         if holder is None:
@@ -141,56 +153,45 @@ class Vault:
 
     async def record_denial(self, denial: Denial, context: Context) -> None:
         """Record what policy refused."""
-        principal = denial.principal
-        await self._writer.write(
-            Write(
-                lambda _tokens: event(
-                    context,
-                    denial.action,
-                    Outcome.DENIED,
-                    code=denial.code,
-                    app=principal.app,
-                    tenant=principal.tenant,
-                )
-            )
-        )
+        refused = denial_event(context, denial)
+        guessed = self._brakes.of_failure(f"app:{denial.principal.app}") if denial.code == NotAToken.code else []
+        await self._writer.write(Write(lambda _tokens: refused, counts=guessed))
 
-    async def tokenize(self, values: Sequence[NewValue], tenant: str, context: Context) -> list[Token]:
-        """Return one token per value. Nothing is stored if one of them is refused."""
+    async def record_certificate(self, permit: Permit, context: Context) -> None:
+        """Record that what was revealed goes over a connection with the certificate that the permit names now."""
+        seen = replace(reveal_event(context, permit, ()), action="upstream.certificate")
+        await self._writer.write(Write(lambda _tokens: seen))
+
+    async def tokenize(
+        self, values: Sequence[NewValue], tenant: str, context: Context, *, customer: str | None = None
+    ) -> list[Token]:
+        """Return one token per value. Nothing is stored if one of them is refused.
+
+        `customer`: whose the values are, in the application's own words.
+        """
         for _ in range(TRIES):
             sealed = await self._sealing.sealed(values, tenant)
             try:
-                return await self._write(sealed, tenant, context)
+                return await self._write(sealed, tenant, context, customer)
             except KeysChanged:  # nothing was written; with the keys as they are now it may be
                 await self._keyring.refresh()
         raise KeysChanged
 
-    async def _write(self, sealed: Sealed, tenant: str, context: Context) -> list[Token]:
+    async def _write(self, sealed: Sealed, tenant: str, context: Context, customer: str | None) -> list[Token]:
         def tells(final: Sequence[Known]) -> Event:
             return event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=sealed.tokens(final))
 
         changes = sealed.changes if sealed.records else None
-        write = Write(tells, sealed.records, sealed.leases, changes=changes)
+        write = Write(tells, sealed.records, sealed.leases, changes=changes, customer=customer)
         return sealed.tokens(await self._writer.write(write))
 
     async def reveal(self, references: Sequence[Reference], permit: Permit, context: Context) -> list[Revealed]:
         """Return the plaintexts that the permit allows, after the event that says so is durable.
 
-        Raises TokenRejected, KeyFailure or StoreError; then nothing was opened, and the refusal is recorded.
+        Raises TokenRejected, KeyFailure, VelocityExceeded, RevealsStopped or StoreError; then nothing was opened, and
+        the refusal is recorded.
         """
-        tokens: list[Token] = []
-        try:
-            references = await self._opening.by_token(references, permit.principal.tenant)
-            tokens = [each.token for each in references if each.token is not None]
-            found = await self._opening.found(references, permit.principal.tenant)
-            tokens = [each.token for each in found]
-            leases = [each.lease for each in found if each.lease is not None]
-            await self._writer.write(Write(lambda _final: reveal_event(context, permit, tokens), used_leases=leases))
-            return [each.opened() for each in found]
-        except (TokenRejected, KeyFailure) as error:
-            refusal = reveal_event(context, permit, tokens, error)
-            await self._writer.write(Write(lambda _final: refusal))
-            raise
+        return await self._revealing.reveal(references, permit, context)
 
     async def settle(self, revealed: Sequence[Revealed]) -> None:
         """End the CVC leases among what was revealed: the gateway has given its definite answer."""
@@ -202,7 +203,22 @@ class Vault:
         """Delete the leases whose time is up; return how many."""
         return await self._records.purge_leases(datetime.now(UTC))
 
+    async def purge_tokens(self) -> int:
+        """Delete some of the records whose time is up, and record that; return how many."""
+        purged = await self._records.purge_tokens(PURGE_LIMIT)
+        by_tenant: dict[str, list[Token]] = {}
+        for token, tenant in purged:
+            by_tenant.setdefault(tenant, []).append(Token("tok", token))
+        for tenant, tokens in by_tenant.items():
+            await self._record_purge(tenant, tokens)
+        return len(purged)
+
+    async def _record_purge(self, tenant: str, tokens: Sequence[Token]) -> None:
+        purged = event(OWN, "purge", Outcome.PERMITTED, tenant=tenant, tokens=tokens)
+        await self._writer.write(Write(lambda _tokens: purged))
+
     async def _denied(self, error: PanlessError, context: Context, action: str, app: str | None = None) -> PanlessError:
         refusal = event(context, action, Outcome.DENIED, code=error.code, app=app)
-        await self._writer.write(Write(lambda _tokens: refusal))
+        guessed = self._brakes.of_failure(f"origin:{context.origin}") if isinstance(error, AppUnknown) else []
+        await self._writer.write(Write(lambda _tokens: refusal, counts=guessed))
         return error

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from vault.key_settings import ProviderSettings
+from vault.velocity import NO_LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class VaultSettings:
     cvc_lifetime: timedelta = timedelta(hours=1)
     cvc_attempts: int = 10
     reuse_tokens: bool = True
+    limits: Limits = NO_LIMITS
 
     @property
     def embedded(self) -> bool:

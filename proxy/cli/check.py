@@ -101,8 +101,9 @@ def _warnings(config: Config) -> Iterator[str]:
                 yield f"route {given.name}: {field.at} names no card (`of`): the code of another card would be accepted"
     if not any(listener for _, listener in config.listen) and not any(route.bind for route in config.outbound):
         yield "no listener is configured: `serve` will refuse to start"
+    yield from _unruled(config)
     for route in config.outbound:
-        if not route.apps:
+        if not route.apps and not config.policy:
             yield f"outbound route {route.name} names no `apps`: nobody may use it"
         if not route.fields:
             yield f"outbound route {route.name} has no `fields`: tokens are not revealed on it"
@@ -116,6 +117,16 @@ def _warnings(config: Config) -> Iterator[str]:
             continue
         if listener is not None and listener.host in ("0.0.0.0", "::"):  # noqa: S104  # warned of, not bound
             yield f"listener {name} is open to every network: it is meant for your own applications and monitoring"
+
+
+def _unruled(config: Config) -> Iterator[str]:
+    """Where there is a policy, what it does not allow is denied."""
+    ways = [*((each.name, "tokenize") for each in config.inbound if each.fields)]
+    ways += [(each.name, "reveal") for each in config.outbound]
+    for name, action in ways if config.policy else ():
+        allowing = (rule for rule in config.policy if rule.effect == "allow" and action in rule.actions)
+        if not any(not rule.routes or name in rule.routes for rule in allowing):
+            yield f"no [[policy]] allows to {action} on route {name}: it is denied there"
 
 
 def _ways(route: OutboundConfig) -> str:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import click
 
-from proxy.cli import apps, audit, ca, ceremony, check, demo, keys, operate, unseal
+from proxy.cli import apps, audit, ca, ceremony, check, demo, keys, limits, operate, policy, tokens, unseal
 from proxy.cli.hardening import harden
 from proxy.cli.running import FAILED, WRONG_USE
 from proxy.errors import ConfigInvalid
@@ -26,6 +26,9 @@ Start here:
 For the security team:
   panless audit list --config FILE    who revealed what, when, and where it went
   panless audit verify --config FILE  prove that nothing was changed
+  panless policy explain -c FILE ...  may this application do that, and which rule says so?
+  panless token show|erase TOKEN      what is known of a token; erase it for good
+  panless limits list --config FILE   who was stopped, and how much was revealed
   panless unseal --config FILE        give a custodian's share to the running Panless; `panless seal` undoes it
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
@@ -41,7 +44,7 @@ def cli() -> None:
 for command in (operate.serve, check.check, check.schema, operate.migrate, demo.demo, unseal.unseal, unseal.seal):
     cli.add_command(command)
 keys.keys.add_command(ceremony.ceremony)
-for group in (apps.app, audit.audit, ca.ca, keys.keys):
+for group in (apps.app, audit.audit, ca.ca, keys.keys, limits.limits, policy.policy, tokens.token):
     cli.add_command(group)
 
 

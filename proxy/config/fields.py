@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from proxy.config.base import Model
-from proxy.config.values import KindName, SelectorText
+from proxy.config.values import KindName, Name, SelectorText
 from vault.kinds import KINDS, PAN, Storage
+from vault.requests import TokenLimits
 
 
 class ShapeConfig(Model):
@@ -21,6 +23,23 @@ class ShapeConfig(Model):
     keep_bin: bool = False
     keep_last4: bool = True
     luhn: bool = False
+
+
+class TokenLimitsConfig(Model):
+    """What the tokens of a field are good for: so many uses, so many seconds, these routes, these gateways.
+
+    A gateway is named as in a route's upstream: host, or host:port. What is left out is not limited.
+    """
+
+    uses: Annotated[int, Field(ge=1)] | None = None
+    seconds: Annotated[int, Field(ge=1)] | None = None
+    routes: Annotated[frozenset[Name], Field(min_length=1)] | None = None
+    gateways: Annotated[frozenset[str], Field(min_length=1)] | None = None
+
+    def limits(self) -> TokenLimits:
+        lifetime = None if self.seconds is None else timedelta(seconds=self.seconds)
+        routes, gateways = (None if each is None else tuple(sorted(each)) for each in (self.routes, self.gateways))
+        return TokenLimits(self.uses, lifetime, routes, gateways)
 
 
 class FieldConfig(Model):
@@ -37,6 +56,7 @@ class FieldConfig(Model):
     number: bool = False
     token: Literal["opaque", "card"] = "opaque"  # noqa: S105  # a format, not a secret
     shape: ShapeConfig = ShapeConfig()
+    limits: TokenLimitsConfig = TokenLimitsConfig()
 
     @model_validator(mode="after")
     def _check_token(self) -> FieldConfig:
@@ -47,4 +67,8 @@ class FieldConfig(Model):
             raise ValueError("shape: luhn is for a pan")
         if self.token != "card" and self.shape != ShapeConfig():  # noqa: S105
             raise ValueError('shape: it needs token = "card"')
+        if kind.storage is not Storage.VAULT and self.limits != TokenLimitsConfig():
+            raise ValueError(
+                f"limits: a {kind.name} is not kept; its limits are cvc_seconds and cvc_attempts in [vault]"
+            )
         return self

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from proxy.config.base import Model
 from proxy.config.keys import KeysConfig, MainFileKeys
 from proxy.config.listeners import ListenConfig
+from proxy.config.policy import PolicyRule, UnusualConfig, VelocityConfig
 from proxy.config.routes import InboundConfig, OutboundConfig, check_hosts, check_overlap
 from proxy.config.values import DatabaseUrl, Seconds
 
@@ -58,6 +59,9 @@ class Config(Model):
     listen: ListenConfig = ListenConfig()
     inbound: tuple[InboundConfig, ...] = ()
     outbound: tuple[OutboundConfig, ...] = ()
+    policy: tuple[PolicyRule, ...] = ()
+    velocity: tuple[VelocityConfig, ...] = ()
+    unusual: UnusualConfig = UnusualConfig()
 
     @property
     def folder(self) -> Path:
@@ -82,4 +86,25 @@ class Config(Model):
         binds += [route.bind for route in self.outbound if route.bind is not None]
         if twice := {bind for bind in binds if binds.count(bind) > 1 and not bind.endswith(":0")}:
             raise ValueError(f"two listeners bind {min(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Config:
+        for rules in (self.policy, self.velocity):
+            named = [rule.name for rule in rules]
+            if twice := {name for name in named if named.count(name) > 1}:
+                raise ValueError(f"two rules are named {min(twice)}")
+        routes = {route.name for route in (*self.inbound, *self.outbound)}
+        gateways = {route.upstream_url.netloc for route in self.outbound}
+        ruled = [*((rule.name, rule.routes) for rule in self.policy), *((r.name, r.routes) for r in self.velocity)]
+        for name, named_routes in ruled:
+            if unknown := named_routes - routes:
+                raise ValueError(f"rule {name} names route {min(unknown)}, which there is not")
+        for field in (field for route in self.inbound for field in route.fields):
+            strange = {
+                *(field.limits.routes or frozenset()) - routes,
+                *(field.limits.gateways or frozenset()) - gateways,
+            }
+            if strange:
+                raise ValueError(f"limits of {field.at}: there is no outbound route or upstream {min(strange)}")
         return self

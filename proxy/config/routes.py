@@ -74,7 +74,10 @@ class RouteConfig(Model):
 
 
 class InboundConfig(RouteConfig):
+    """`customer`: where the application's own name of the customer stands; what is stored can be erased by it."""
+
     tenant: Name = "default"
+    customer: SelectorText | None = None
 
 
 class CredentialConfig(Model):

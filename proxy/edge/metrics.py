@@ -44,6 +44,7 @@ class Metrics:
         self.batches = Gauge("panless_writer_batches", "Commits of the writer.", registry=self._registry)
         self.writes = Gauge("panless_writer_writes", "Requests that those commits served.", registry=self._registry)
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)
+        self.tokens_purged = Counter("panless_tokens_purged", "Tokens whose time ended.", registry=self._registry)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

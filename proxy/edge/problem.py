@@ -9,11 +9,12 @@ from http import HTTPStatus
 from aiohttp import web
 
 from proxy.errors import RequestError
-from proxy.rewrite.errors import BodyRejected, SelectorsConflict, ValueNotText
+from proxy.rewrite.errors import BodyRejected, CustomerInvalid, SelectorsConflict, ValueNotText
 from vault import errors
 
 _STATUS: Mapping[type[errors.PanlessError], int] = {
     BodyRejected: 400,
+    CustomerInvalid: 422,
     ValueNotText: 422,
     SelectorsConflict: 500,
     errors.ValueRejected: 422,
@@ -21,8 +22,11 @@ _STATUS: Mapping[type[errors.PanlessError], int] = {
     errors.TokenUnknown: 404,
     errors.TokenExpired: 410,
     errors.TokenOfOtherTenant: 403,
+    errors.TokenErased: 410,
+    errors.TokenNotForRoute: 403,
     errors.CvcGone: 410,
     errors.Denied: 403,
+    errors.VelocityExceeded: 429,
     errors.AppUnknown: 401,
     errors.AppKeyRevoked: 401,
     errors.StoreError: 503,
@@ -64,8 +68,8 @@ def problem(error: errors.PanlessError, request_id: str) -> web.Response:
     }
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if status == 503:
-        headers["Retry-After"] = "1"
+    if status in (429, 503):
+        headers["Retry-After"] = str(error.ids.get("seconds", 1))
     body = (json.dumps(document, indent=2) + "\n").encode()
     return web.Response(body=body, status=status, headers=headers, content_type="application/problem+json")
 

@@ -93,6 +93,14 @@ class NumberNotWhole(ValueNotText):
     remedy = "Send it as a string, in quotes: numbers lose leading zeros and digits on their way."
 
 
+class CustomerInvalid(BodyRejected):
+    """Takes `selector`."""
+
+    code = "customer_invalid"
+    message = "What {selector} selects cannot name a customer."
+    remedy = "Send one name there: 1 to 255 ASCII characters without spaces, and no card number."
+
+
 class QueryRejected(BodyRejected):
     """Takes `offset` into the query string."""
 

@@ -9,12 +9,15 @@ from functools import cached_property
 from proxy.rewrite.errors import SelectorsConflict
 from proxy.rewrite.selectors import Automaton, Selector, Where
 from vault.card_tokens import CardShape
+from vault.requests import UNLIMITED, TokenLimits
 
 KEPT = "kept"
 """The kind of what stays as it is and is not searched for card numbers."""
 
 CREDENTIAL = "credential"
 """The kind of the place where a gateway's SDK puts its key."""
+CUSTOMER = "customer"
+"""The kind of the place where the application's name of the customer stands."""
 KEY_PREFIX = "plk_"
 """How an application's Panless key begins."""
 
@@ -25,7 +28,7 @@ class Field:
 
     `of` equals the `at` of another field of the route, for example the card number's for a verification code. `shape`
     is that of a card-shaped token; None means an opaque one. `number`: in JSON, write what takes the place as a number
-    where it can be one.
+    where it can be one. `limits` are what its tokens are good for.
     """
 
     at: Selector
@@ -33,6 +36,7 @@ class Field:
     of: Selector | None = None
     shape: CardShape | None = None
     number: bool = False
+    limits: TokenLimits = UNLIMITED
 
 
 class Fields:

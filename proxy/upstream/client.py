@@ -21,8 +21,10 @@ from proxy.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from proxy.hosts import HTTPS_PORT
 from proxy.rewrite.message import Message
 from proxy.routes import Route
+from proxy.upstream.shown import Expected, Shown, WatchingConnector, expected, look
 
 # What aiohttp would add by itself. An upstream gets what was sent, no more.
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -33,6 +35,7 @@ _MAX_HEADER_BYTES = 64 * 1024
 class _Settings:
     tls: ssl.SSLContext | bool
     timeout: aiohttp.ClientTimeout
+    shown: Shown
 
 
 class UpstreamClient:
@@ -41,7 +44,7 @@ class UpstreamClient:
     def __init__(self) -> None:
         self._settings: dict[str, _Settings] = {}
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            connector=WatchingConnector(limit=0, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -57,7 +60,26 @@ class UpstreamClient:
             sock_connect=route.timeouts.connect,
             sock_read=route.timeouts.between_bytes,
         )
-        self._settings[route.name] = _Settings(upstream_tls(route, config), timeouts)
+        tls, shown = upstream_tls(route, config), Shown()
+        if isinstance(tls, ssl.SSLContext):
+            shown.watch(tls)
+        self._settings[route.name] = _Settings(tls, timeouts, shown)
+
+    async def certificate(self, route: Route) -> str | None:
+        """Return the SHA-256 (hex) of the certificate that a route's upstream shows; None without TLS.
+
+        Raises UpstreamUnreachable or UpstreamCertificateInvalid: it was verified, or nothing is sent there.
+        """
+        settings = self._settings[route.name]
+        if isinstance(settings.tls, ssl.SSLContext) and settings.shown.certificate is None:
+            url = URL(f"{route.scheme}://{route.authority}")
+            try:
+                await look(url.host or "", url.port or HTTPS_PORT, settings.tls, settings.timeout.sock_connect or 5)
+            except ssl.SSLError:
+                raise UpstreamCertificateInvalid(route=route.name) from None
+            except (OSError, TimeoutError):
+                raise UpstreamUnreachable(route=route.name) from None
+        return settings.shown.certificate
 
     async def send(
         self,
@@ -65,8 +87,13 @@ class UpstreamClient:
         method: str,
         message: Message,
         body: AsyncIterator[bytes] | None = None,
+        certificate: Expected | None = None,
     ) -> aiohttp.ClientResponse:
-        """Return the answer once its headers are there; raises an UpstreamError. `body` goes before the message's."""
+        """Return the answer once its headers are there; raises an UpstreamError. `body` goes before the message's.
+
+        `certificate`: the upstream's, as it was recorded, and whom to tell of another one.
+        """
+        expected.set(certificate)
         settings = self._settings[route.name]
         target = f"{message.path}?{message.query}" if message.query else message.path
         url = URL(f"{route.scheme}://{route.authority}{target}", encoded=True)

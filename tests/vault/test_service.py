@@ -30,8 +30,9 @@ from vault.exposure import expose
 from vault.key_settings import FileSettings
 from vault.keys.file import FileKeyProvider
 from vault.kinds import CVC, PAN
-from vault.policy import Action, Permit, Principal, decide
+from vault.policy import Permit, Policy, Principal
 from vault.requests import NewValue, Reference
+from vault.rules import Action
 from vault.sensitive import Sensitive
 from vault.service import Vault
 from vault.settings import VaultSettings
@@ -457,7 +458,9 @@ async def test_an_application_is_known_by_its_key_until_it_is_revoked(vault, dat
 
 
 async def test_a_denial_of_policy_is_recorded(vault, owner, context):
-    denial = decide(Principal("spy", "default"), Action("reveal", "gateway", frozenset({"shop"})), "api.example")
+    denial = Policy().decide(
+        Principal("spy", "default"), Action("reveal", "gateway", frozenset({"shop"})), "api.example"
+    )
     await vault.record_denial(denial, context)
     last = (await events(owner))[-1]
     assert (last["app"], last["outcome"], last["code"]) == ("spy", "denied", "not_permitted")

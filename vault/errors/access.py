@@ -23,3 +23,15 @@ class AppKeyRevoked(Denied):
     code = "app_key_revoked"
     message = "The application's key has been revoked."
     remedy = "Make a new one with `panless app add`."
+
+
+class VelocityExceeded(Denied):
+    code = "velocity_exceeded"
+    message = "This application has reached a limit on how much may be revealed."
+    remedy = "Retry after {seconds} seconds. Operators: see `panless limits list` and the audit log."
+
+
+class RevealsStopped(Denied):
+    code = "reveals_stopped"
+    message = "Reveals of this application, route or token are stopped."
+    remedy = "Operators: see `panless limits list`; `panless limits resume` lets them go on."

@@ -106,3 +106,17 @@ class CeremonyRefused(OperatorError):
     code = "ceremony_refused"
     message = "The key ceremony was not held: {reason}."
     remedy = "Nothing was made. See docs/keys/custodians.md."
+
+
+class StopNotFound(OperatorError):
+    code = "stop_not_found"
+    message = "Nothing is stopped for {subject}."
+    remedy = "See `panless limits list`."
+
+
+class TokensNotFound(OperatorError):
+    code = "tokens_not_found"
+    message = "There is no token {what} in this vault."
+    remedy = (
+        "Check that it is complete and which tenant it belongs to; `panless token show` tells what is known of one."
+    )

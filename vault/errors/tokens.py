@@ -46,3 +46,15 @@ class CvcGone(TokenRejected):
         "A gateway may have answered a request with this code already: find out whether that charge succeeded before "
         "you collect the code again."
     )
+
+
+class TokenErased(TokenRejected):
+    code = "token_erased"
+    message = "Token {token} was erased."
+    remedy = "It stands for nothing any more: collect the value from the customer again, if it is still needed."
+
+
+class TokenNotForRoute(TokenRejected):
+    code = "token_not_for_route"
+    message = "Token {token} may not be used on this route."
+    remedy = "Use it on the routes, and towards the gateways, that it was made for."

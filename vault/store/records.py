@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from vault.requests import UNLIMITED, TokenLimits
 from vault.store.database import Pool, translated
 
 
@@ -51,6 +52,7 @@ class NewRecord:
     last4: str | None
     candidates: Sequence[Candidate] = ()
     fits: Callable[[str], bool] = lambda _digits: True
+    limits: TokenLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,10 @@ class SealedRow:
     expires_at: datetime | None
     card: UUID | None
     attempts: int | None
+    max_uses: int | None = None
+    uses: int = 0
+    routes: Sequence[str] | None = None
+    gateways: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +94,11 @@ class Wanted:
 
 
 _FIND_ROWS = """
-SELECT token, tenant, kind, data_key, sealed, expires_at, NULL::uuid AS card, NULL::integer AS attempts
+SELECT token, tenant, kind, data_key, sealed, expires_at, NULL::uuid AS card, NULL::integer AS attempts,
+       max_uses, uses, routes, gateways
 FROM tokens WHERE token = ANY($1::uuid[])
 UNION ALL
-SELECT token, tenant, 'cvc', data_key, sealed, expires_at, card, attempts
+SELECT token, tenant, 'cvc', data_key, sealed, expires_at, card, attempts, NULL, 0, NULL, NULL
 FROM cvc_leases WHERE token = ANY($1::uuid[]) OR card = ANY($2::uuid[])
 """
 
@@ -99,6 +106,8 @@ _FIND_FINGERPRINTS = "SELECT fingerprint, token, card_token FROM fingerprints WH
 _FIND_CARD_TOKENS = """
 SELECT DISTINCT token, card_token FROM fingerprints WHERE token = ANY($1::uuid[]) AND card_token IS NOT NULL
 """
+_FIND_ENDED = "SELECT token, tenant, reason FROM ended_tokens WHERE token = ANY($1::uuid[])"
+_PURGE_TOKENS = "SELECT purged, tenant FROM panless_purge($1)"
 _PURGE_LEASES = "DELETE FROM cvc_leases WHERE expires_at <= $1 RETURNING 1"
 _END_LEASES = "DELETE FROM cvc_leases WHERE token = ANY($1::uuid[])"
 
@@ -133,6 +142,17 @@ class Records:
         for token, digits in rows:
             found.setdefault(token, []).append(digits)
         return found
+
+    async def find_ended(self, tokens: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
+        """Return tenant and reason (erased, expired) of tokens whose records are gone."""
+        with translated():
+            rows = await self._pool.fetch(_FIND_ENDED, tokens)
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def purge_tokens(self, most: int) -> list[tuple[UUID, str]]:
+        """Delete records whose time is up, at most so many; return their tokens and tenants."""
+        with translated():
+            return [(row[0], row[1]) for row in await self._pool.fetch(_PURGE_TOKENS, most)]
 
     async def end_leases(self, ended: Sequence[Sequence[UUID]]) -> list[None]:
         """Delete leases. They are unlogged: nothing is left of them but free space in the table."""

@@ -22,16 +22,12 @@ WHERE tokens.token = new.token AND tokens.data_key = new.old
 """
 _MARKS = """
 SELECT fingerprint, fingerprints.token, card_token, tenant, kind, tokens.data_key, sealed
-FROM fingerprints JOIN tokens ON tokens.token = fingerprints.token
+FROM fingerprints LEFT JOIN tokens ON tokens.token = fingerprints.token
 WHERE fingerprints.data_key = $1 AND fingerprint > $2 ORDER BY fingerprint LIMIT $3
 """
 _MARK = """
 INSERT INTO fingerprints (fingerprint, token, card_token, data_key)
 SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::text[], $4::uuid[]) ON CONFLICT DO NOTHING
-"""
-_DROP_ORPHANS = """
-DELETE FROM fingerprints
-WHERE data_key = $1 AND NOT EXISTS (SELECT FROM tokens WHERE tokens.token = fingerprints.token)
 """
 
 
@@ -48,11 +44,15 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredMark:
-    """A row of `fingerprints`: of the record's value or, with `digits`, of its token's card-shaped form."""
+    """A row of `fingerprints`: of the record's value or, with `digits`, of its token's card-shaped form.
+
+    `record` is None if it is gone; the digits of a token that was erased are not given away again.
+    """
 
     fingerprint: bytes
+    token: UUID
     digits: str | None
-    record: StoredRecord
+    record: StoredRecord | None
 
 
 async def count_records(connection: Connection, keys: Sequence[UUID]) -> int:
@@ -84,7 +84,9 @@ async def marks_under(connection: Connection, key: UUID, after: bytes) -> list[S
     """Return the next fingerprints that were made with a key, with their records."""
     with translated():
         rows = await connection.fetch(_MARKS, key, after, BATCH, timeout=SCAN_SECONDS)
-    return [StoredMark(row[0], row[2], StoredRecord(row[1], *row[3:])) for row in rows]
+    return [
+        StoredMark(row[0], row[1], row[2], None if row[3] is None else StoredRecord(row[1], *row[3:])) for row in rows
+    ]
 
 
 async def add_marks(connection: Connection, rows: Sequence[tuple[bytes, UUID, str | None, UUID]]) -> None:
@@ -99,9 +101,3 @@ async def drop_marks(connection: Connection, marks: Sequence[bytes], key: UUID) 
         await connection.execute(
             "DELETE FROM fingerprints WHERE fingerprint = ANY($1::bytea[]) AND data_key = $2", list(marks), key
         )
-
-
-async def drop_orphans(connection: Connection, key: UUID) -> None:
-    """Delete fingerprints of a key whose records are gone."""
-    with translated():
-        await connection.execute(_DROP_ORPHANS, key, timeout=SCAN_SECONDS)

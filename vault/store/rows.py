@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.audit.event import Event
 from vault.store.records import Known, Mark, NewLease, NewRecord
+from vault.velocity import Count
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
     """What one request writes. `event` gets the final tokens of the records, in their order.
 
-    `changes`: the number of the last key change that its records were sealed and marked after.
+    `changes`: the number of the last key change that its records were sealed and marked after; `customer`: to whom its
+    tokens belong; `spent`: tokens of limited use that are revealed; `counts`: what it counts as towards limits.
     """
 
     event: Callable[[Sequence[Known]], Event]
@@ -24,6 +26,9 @@ class Write:
     leases: Sequence[NewLease] = ()
     used_leases: Sequence[UUID] = ()
     changes: int | None = None
+    customer: str | None = None
+    spent: Sequence[UUID] = ()
+    counts: Sequence[Count] = ()
 
 
 class Conflict(Exception):
@@ -53,6 +58,7 @@ class Rows:
         self._new: list[NewRecord] = []
         self.new: dict[bytes, Known] = {}
         self.tokens = [[self._resolve(record) for record in write.records] for write in writes]
+        self.counts = self._counts()
         self.events = [write.event(tokens) for write, tokens in zip(writes, self.tokens, strict=True)]
 
     def _resolve(self, record: NewRecord) -> Known:
@@ -101,9 +107,7 @@ class Rows:
         # Sorted, so that two processes that insert the same cards wait for one another in the same order.
         fingerprints = sorted((mark, *known, self._made_with[mark]) for mark, known in self.new.items())
         return {
-            "records": _columns(
-                (r.token, r.tenant, r.kind, r.data_key, r.sealed, r.brand, r.last4, self._now) for r in self._new
-            ),
+            "records": _columns(self._record_row(each) for each in self._new),
             "fingerprints": _columns(fingerprints),
             "changes": [list(changes)]
             if (changes := {w.changes for w in self._writes if w.changes is not None})
@@ -111,7 +115,40 @@ class Rows:
             "known": [list(self._relied_on)] if self._relied_on else [],
             "leases": _columns(self._lease_rows()),
             "used": _columns(self._use_rows()),
+            "spent": _columns(sorted(Counter(token for write in self._writes for token in write.spent).items())),
+            "customers": _columns(self._customer_rows()),
+            "counted": _columns(self._count_rows()),
         }
+
+    def _record_row(self, record: NewRecord) -> tuple[object, ...]:
+        limits = record.limits
+        ends = None if limits.lifetime is None else self._now + limits.lifetime
+        routes, gateways = (None if names is None else " ".join(names) for names in (limits.routes, limits.gateways))
+        about = (record.token, record.tenant, record.kind, record.data_key, record.sealed, record.brand, record.last4)
+        return (*about, self._now, ends, limits.max_uses, routes, gateways)
+
+    def _customer_rows(self) -> list[tuple[object, ...]]:
+        named = {
+            (record.tenant, write.customer, known.token)
+            for write, tokens in zip(self._writes, self.tokens, strict=True)
+            if write.customer is not None
+            for record, known in zip(write.records, tokens, strict=True)
+        }
+        return sorted(named)
+
+    def _counts(self) -> list[Count]:
+        """Return what is counted, each once, in order."""
+        found: dict[tuple[str, int], Count] = {}
+        for each in (count for write in self._writes for count in write.counts):
+            other = found.get((each.key, each.seconds))
+            found[each.key, each.seconds] = each if other is None else replace(each, n=each.n + other.n)
+        return [found[place] for place in sorted(found)]
+
+    def _count_rows(self) -> list[tuple[object, ...]]:
+        return [
+            (each.key, each.seconds, each.began(self._now), each.n, each.most if each.enforced else None)
+            for each in self.counts
+        ]
 
     def _lease_rows(self) -> list[tuple[object, ...]]:
         return [

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from vault.errors import CvcGone, TokenExpired, TokenOfOtherTenant, TokenOfWrongKind, TokenUnknown
+from vault.errors import (
+    CvcGone,
+    TokenExpired,
+    TokenNotForRoute,
+    TokenOfOtherTenant,
+    TokenOfWrongKind,
+    TokenUnknown,
+)
 from vault.kinds import Storage
+from vault.policy import Permit
 from vault.requests import Reference
 from vault.store.records import SealedRow, Wanted
 from vault.tokens import Token
@@ -19,7 +27,7 @@ class Selection:
     """The references of one reveal and the limits that their rows have to keep."""
 
     references: Sequence[Reference]
-    tenant: str
+    permit: Permit
     cvc_lifetime: timedelta
     cvc_attempts: int
 
@@ -53,18 +61,24 @@ class Selection:
         if reference.token is None:
             card = self._card(reference)
             lease = newest_lease.get(card.id) if card is not None else None
-            if lease is None or lease.tenant != self.tenant:
+            if lease is None or lease.tenant != self.permit.principal.tenant:
                 raise CvcGone(at=reference.at)
             return lease
         row = by_token.get(reference.token.id)
         self._check_kind(reference, reference.token, row)
         if row is None:
             raise self._missing(reference, reference.token, now)
-        if row.tenant != self.tenant:
+        if row.tenant != self.permit.principal.tenant:
             raise TokenOfOtherTenant(token=str(reference.token))
         if not self._usable(row, now):
             raise TokenExpired(token=str(reference.token))
+        if not self._is_for_here(row):
+            raise TokenNotForRoute(token=str(reference.token))
         return row
+
+    def _is_for_here(self, row: SealedRow) -> bool:
+        on_route = row.routes is None or self.permit.route in row.routes
+        return on_route and (row.gateways is None or self.permit.destination in row.gateways)
 
     def _check_kind(self, reference: Reference, token: Token, row: SealedRow | None) -> None:
         kind = reference.kind
@@ -73,7 +87,8 @@ class Selection:
 
     def _usable(self, row: SealedRow, now: datetime) -> bool:
         in_time = row.expires_at is None or row.expires_at > now
-        return in_time and (row.attempts is None or row.attempts < self.cvc_attempts)
+        in_uses = row.max_uses is None or row.uses < row.max_uses
+        return in_time and in_uses and (row.attempts is None or row.attempts < self.cvc_attempts)
 
     def _missing(self, reference: Reference, token: Token, now: datetime) -> TokenUnknown | TokenExpired | CvcGone:
         if reference.kind.storage is not Storage.LEASE:

@@ -17,9 +17,14 @@ CONFLICT = "PL001"
 _PARTS: Mapping[str, str] = {
     "events": INSERT_EVENTS,
     "records": """
-        INSERT INTO tokens (token, tenant, kind, data_key, sealed, brand, last4, created_at)
-        SELECT * FROM unnest({}::uuid[], {}::text[], {}::text[], {}::uuid[], {}::bytea[],
-                             {}::text[], {}::text[], {}::timestamptz[])
+        INSERT INTO tokens (token, tenant, kind, data_key, sealed, brand, last4, created_at, expires_at, max_uses,
+                            routes, gateways)
+        SELECT token, tenant, kind, data_key, sealed, brand, last4, created_at, expires_at, max_uses,
+               string_to_array(routes, ' '), string_to_array(gateways, ' ')
+        FROM unnest({}::uuid[], {}::text[], {}::text[], {}::uuid[], {}::bytea[], {}::text[], {}::text[],
+                    {}::timestamptz[], {}::timestamptz[], {}::integer[], {}::text[], {}::text[])
+          AS new (token, tenant, kind, data_key, sealed, brand, last4, created_at, expires_at, max_uses, routes,
+                  gateways)
     """,
     "fingerprints": """
         INSERT INTO fingerprints (fingerprint, token, card_token, data_key)
@@ -39,10 +44,33 @@ _PARTS: Mapping[str, str] = {
         WHERE cvc_leases.token = new.token AND attempts + new.uses <= new.most AND expires_at > new.at
         RETURNING 1
     """,
+    "spent": """
+        UPDATE tokens SET uses = uses + new.more FROM unnest({}::uuid[], {}::integer[]) AS new (token, more)
+        WHERE tokens.token = new.token AND uses + new.more <= max_uses RETURNING 1
+    """,
+    "customers": """
+        INSERT INTO token_customers (tenant, customer, token)
+        SELECT * FROM unnest({}::text[], {}::text[], {}::uuid[]) ON CONFLICT DO NOTHING
+    """,
+    "counted": """
+        INSERT INTO reveal_counts (subject, seconds, began, count)
+        SELECT subject, seconds, began, n
+        FROM unnest({}::text[], {}::integer[], {}::timestamptz[], {}::bigint[], {}::bigint[])
+          AS new (subject, seconds, began, n, most)
+        ON CONFLICT (subject, seconds, began) DO UPDATE SET count = reveal_counts.count + excluded.count
+        RETURNING subject, seconds, count
+    """,
 }
 _ARITY = {name: sql.count("{}") for name, sql in _PARTS.items()}
 # These have to touch exactly as many rows as they name.
-_CHECKED = ("fingerprints", "changes", "known", "used")
+_CHECKED = ("fingerprints", "changes", "known", "used", "spent")
+# What is counted, in the order of its rows; and nothing is kept if it goes over a limit.
+_COUNTED = """
+(SELECT array_agg(count ORDER BY subject COLLATE "C", seconds) FROM counted_part) AS counted,
+(SELECT panless_conflict(concat_ws(' ', 'counted', subject, seconds))
+ FROM counted_part JOIN unnest({0}, {1}, {4}) AS limits (subject, seconds, most) USING (subject, seconds)
+ WHERE count > most ORDER BY subject COLLATE "C", seconds LIMIT 1)
+"""
 
 
 @cache
@@ -57,6 +85,8 @@ def _compose(names: tuple[str, ...]) -> str:
         if name in _CHECKED:
             found = f"(SELECT count(*) FROM {name}_part)"  # noqa: S608  # names are those of _PARTS
             checks.append(f"CASE WHEN {found} <> cardinality({places[0]}) THEN panless_conflict('{name}') END")
+        if name == "counted":
+            checks.append(_COUNTED.format(*places))
     return f"WITH {', '.join(parts)} SELECT {', '.join(checks) or '1'}"
 
 

@@ -11,32 +11,61 @@ Rules:
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
-from vault.errors import CardTokenGiven, CardTokensExhausted, CvcGone, DatabaseUnavailable, KeysChanged, PanlessError
+from vault.errors import (
+    CardTokenGiven,
+    CardTokensExhausted,
+    CvcGone,
+    DatabaseUnavailable,
+    KeysChanged,
+    PanlessError,
+    TokenExpired,
+    VelocityExceeded,
+)
 from vault.store.audit import Chain, event_columns, open_chain
 from vault.store.batch import Batcher
 from vault.store.database import Pool, translated
 from vault.store.records import Known, NewRecord, Records
 from vault.store.rows import Conflict, Rows, Write
 from vault.store.statement import CONFLICT, compose
+from vault.tokens import type_id
+from vault.velocity import Count
 
 BATCH_LIMIT = 512
 KNOWN_LIMIT = 20_000
 REPEATS = 3
 
 
-_REFUSALS: Mapping[str, Callable[[], PanlessError]] = {
-    "used": lambda: CvcGone(at="this card"),
-    "changes": KeysChanged,
-    "card_token_given": lambda: CardTokenGiven(at="a card's place"),
-    "card_tokens_exhausted": lambda: CardTokensExhausted(at="this card"),
+_REFUSALS: Mapping[str, Callable[[Write], PanlessError]] = {
+    "used": lambda _: CvcGone(at="this card"),
+    "spent": lambda write: TokenExpired(token=type_id("tok", write.spent[0])),
+    "changes": lambda _: KeysChanged(),
+    "card_token_given": lambda _: CardTokenGiven(at="a card's place"),
+    "card_tokens_exhausted": lambda _: CardTokensExhausted(at="this card"),
 }
+
+
+def _refusal(part: str, write: Write) -> PanlessError | None:
+    """Return why a write is refused that conflicts in a part; None if it may be repeated."""
+    name, _, over = part.partition(" ")
+    if name == "counted":
+        count = next(each for each in write.counts if over == f"{each.key} {each.seconds}")
+        return exceeded(count, datetime.now(UTC))
+    return _REFUSALS[name](write) if name in _REFUSALS else None
+
+
+def exceeded(count: Count, now: datetime) -> VelocityExceeded:
+    """Return the error of a limit that was reached: how many seconds there are to wait, and by which rule."""
+    wait = max(1, math.ceil((count.ends(now) - now).total_seconds()))
+    return VelocityExceeded(seconds=wait, rule=count.rule, subject=count.subject)
 
 
 @dataclass(slots=True)
@@ -48,11 +77,19 @@ class Statistics:
     writes: int = 0
 
 
+def _nobody(_crossed: Sequence[Count]) -> None:
+    pass
+
+
 class Writer:
-    """Writes for all requests of this process. `cvc_attempts`: how often a lease may be used."""
+    """Writes for all requests of this process. `cvc_attempts`: how often a lease may be used.
+
+    `crossed` is told, after the commit, which limits were gone over that are only watched.
+    """
 
     def __init__(self, pool: Pool, records: Records, *, cvc_attempts: int) -> None:
         self._pool = pool
+        self.crossed: Callable[[Sequence[Count]], None] = _nobody
         self._cvc_attempts = cvc_attempts
         self._chain: Chain | None = None
         self._records = records
@@ -116,8 +153,8 @@ class Writer:
                 try:
                     return (await self._commit([write]))[0]
                 except Conflict as conflict:
-                    if conflict.part in _REFUSALS:
-                        return _REFUSALS[conflict.part]()
+                    if (refusal := _refusal(conflict.part, write)) is not None:
+                        return refusal
                 for fingerprint in (each for record in write.records for each in _fingerprints(record)):
                     self._known.pop(fingerprint, None)
                 await self._look_up(write)
@@ -131,7 +168,7 @@ class Writer:
             self._chain = await open_chain(self._pool)
         links = self._chain.link(batch.events)
         try:
-            await self._execute(batch.parts() | {"events": event_columns(links)})
+            totals = await self._execute(batch.parts() | {"events": event_columns(links)})
         except PanlessError:
             self._chain = None
             raise
@@ -139,18 +176,24 @@ class Writer:
         self._remember(batch.new)
         self.statistics.batches += 1
         self.statistics.writes += len(writes)
+        if crossed := [
+            count for count, total in zip(batch.counts, totals, strict=True) if count.crossed(total, count.n)
+        ]:
+            self.crossed(crossed)
         return batch.tokens
 
-    async def _execute(self, parts: dict[str, list[list[object]]]) -> None:
+    async def _execute(self, parts: dict[str, list[list[object]]]) -> Sequence[int]:
+        """Return the totals of what was counted."""
         statement, parameters = compose(parts)
         self.statistics.statements += 1
         with translated():
             try:
-                await self._pool.fetch(statement, *parameters)
+                row = await self._pool.fetchrow(statement, *parameters)
             except asyncpg.PostgresError as error:
                 if error.sqlstate == CONFLICT:
                     raise Conflict(error.detail or "") from None
                 raise
+        return row["counted"] if row is not None and parts.get("counted") else ()
 
 
 def _fingerprints(record: NewRecord) -> list[bytes]:

@@ -44,6 +44,17 @@ ALWAYS_REFUSED = [
     "UPDATE tokens SET sealed = ''",
     "DELETE FROM tokens",
     "TRUNCATE tokens",
+    "UPDATE tokens SET max_uses = NULL",
+    "UPDATE tokens SET expires_at = NULL",
+    "UPDATE tokens SET routes = NULL",
+    "UPDATE token_customers SET token = gen_random_uuid()",
+    "DELETE FROM token_customers",
+    "DELETE FROM stops",
+    "UPDATE stops SET until = now()",
+    "INSERT INTO ended_tokens VALUES (gen_random_uuid(), 'default', 'erased', now())",
+    "DELETE FROM ended_tokens",
+    "ALTER FUNCTION panless_purge(integer) RESET ALL",
+    "CREATE OR REPLACE FUNCTION panless_purge(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'",
     "UPDATE fingerprints SET token = gen_random_uuid()",
     "DELETE FROM fingerprints",
     "DELETE FROM data_keys",
@@ -172,23 +183,29 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         ("panless_proxy", "authorities", "SELECT"),
         ("panless_proxy", "cvc_leases", "DELETE INSERT SELECT"),
         ("panless_proxy", "data_keys", "INSERT SELECT"),
+        ("panless_proxy", "ended_tokens", "SELECT"),
         ("panless_proxy", "fingerprints", "INSERT SELECT"),
         ("panless_proxy", "keks", "INSERT SELECT"),
         ("panless_proxy", "key_changes", "SELECT"),
         ("panless_proxy", "lease_keys", "DELETE INSERT SELECT"),
         ("panless_proxy", "panless_migrations", "SELECT"),
         ("panless_proxy", "processes", "DELETE INSERT SELECT UPDATE"),
+        ("panless_proxy", "reveal_counts", "DELETE INSERT SELECT"),
+        ("panless_proxy", "stops", "INSERT SELECT"),
+        ("panless_proxy", "token_customers", "INSERT SELECT"),
         ("panless_proxy", "tokens", "INSERT SELECT"),
     ]
     columns = await owner.fetch("""
         SELECT table_name, privilege_type, string_agg(column_name, ' ' ORDER BY column_name)
         FROM information_schema.column_privileges
-        WHERE grantee = 'panless_proxy' AND (table_name, privilege_type) IN
-          (('audit_events', 'SELECT'), ('cvc_leases', 'UPDATE'), ('data_keys', 'UPDATE')) GROUP BY 1, 2 ORDER BY 1""")
+        WHERE grantee = 'panless_proxy' AND (privilege_type = 'UPDATE' AND table_name <> 'processes'
+          OR (table_name, privilege_type) = ('audit_events', 'SELECT')) GROUP BY 1, 2 ORDER BY 1""")
     assert [tuple(row) for row in columns] == [
         ("audit_events", "SELECT", "chain hash seq"),
         ("cvc_leases", "UPDATE", "attempts"),
         ("data_keys", "UPDATE", "deactivated_at state uses"),
+        ("reveal_counts", "UPDATE", "count"),
+        ("tokens", "UPDATE", "uses"),
     ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from vault.errors import CvcGone, TokenExpired, TokenOfOtherTenant, TokenOfWrongKind, TokenUnknown
 from vault.kinds import CVC, PAN
+from vault.policy import Permit, Principal
 from vault.requests import Reference
 from vault.store.records import SealedRow, Wanted
 from vault.store.selection import Selection
@@ -27,7 +28,7 @@ def lease(
 
 
 def selection(*references: Reference, tenant: str = "default") -> Selection:
-    return Selection(references, tenant, HOUR, 3)
+    return Selection(references, Permit(Principal("shop", tenant), "reveal", "gateway", "api.example"), HOUR, 3)
 
 
 def for_pan(token: Token | None) -> Reference:

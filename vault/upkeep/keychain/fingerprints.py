@@ -27,7 +27,6 @@ from vault.store.resealing import (
     add_marks,
     count_marks,
     drop_marks,
-    drop_orphans,
     marks_under,
 )
 from vault.tokens import Token
@@ -86,7 +85,6 @@ async def _drop_old(work: Work, tenant: str) -> None:
     active = (await work.keyring.fingerprint_keys(tenant)).active
     for old in await _left(work, tenant):
         await _mark_all(work, old.id, active, drop=True)
-        await drop_orphans(work.connection, old.id)
         async with work.change("keys.fingerprint.destroy", str(old.id), tenant) as at:
             await set_state(work.connection, old.id, KeyState.DESTROYED, at)
         work.report(f"Tenant {tenant}: nothing is marked by key {old.id} any more; it is destroyed.")
@@ -109,17 +107,19 @@ async def _mark_all(work: Work, old: UUID, new: DataKey, *, drop: bool) -> None:
 
 
 async def _marked(work: Work, mark: StoredMark, old: DataKey, new: DataKey) -> NewMark | None:
-    """Return the mark by the new key, or None if the old key has not made the old one.
+    """Return the mark by the new key, or None if the old key has not made the old one, or its record is gone.
 
     Whoever may write to the table would else have any number marked, and so find out whether its card is there.
     """
     record = mark.record
     if mark.digits is not None:
         kind, value = PAN.name, Sensitive(mark.digits)
+    elif record is None:
+        return None
     else:
         binding = Binding(record.tenant, Token(KINDS[record.kind].token_prefix, record.token), record.kind)
         kind = record.kind
         value = unseal(await work.keyring.opening_key(record.data_key), record.sealed, binding)
     if not hmac.compare_digest(fingerprint(old, kind, value), mark.fingerprint):
         return None
-    return fingerprint(new, kind, value), record.token, mark.digits, new.id
+    return fingerprint(new, kind, value), mark.token, mark.digits, new.id

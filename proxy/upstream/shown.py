@@ -1,0 +1,75 @@
+"""Which certificate an upstream shows: noted at each TLS handshake, before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp.connector import Connection
+
+_ATTRIBUTE = "panless_certificate"
+
+
+@dataclass(slots=True)
+class Shown:
+    """The SHA-256 (hex) of the certificate in the newest handshake with an upstream; None before the first."""
+
+    certificate: str | None = None
+
+    def watch(self, context: ssl.SSLContext) -> None:
+        """Note what is shown to connections of a context."""
+        shown = self
+
+        class Watched(ssl.SSLObject):
+            def do_handshake(self) -> None:
+                super().do_handshake()
+                certificate = hashlib.sha256(self.getpeercert(binary_form=True) or b"").hexdigest()
+                setattr(self, _ATTRIBUTE, certificate)
+                shown.certificate = certificate
+
+        context.sslobject_class = Watched
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The certificate that was recorded, and whom to tell of another one before anything is sent."""
+
+    certificate: str
+    told: Callable[[str], Awaitable[None]]
+
+
+expected: ContextVar[Expected | None] = ContextVar("expected", default=None)
+
+
+class WatchingConnector(aiohttp.TCPConnector):
+    """A pool of connections that tells when a request gets one with another certificate than was expected."""
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109  # aiohttp's
+        connection = await super().connect(req, traces, timeout)
+        wanted = expected.get()
+        try:
+            if wanted is not None and (found := _certificate(connection)) not in (None, wanted.certificate):
+                await wanted.told(str(found))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _certificate(connection: Connection) -> str | None:
+    tls = connection.transport.get_extra_info("ssl_object") if connection.transport is not None else None
+    found: str | None = getattr(tls, _ATTRIBUTE, None)
+    return found
+
+
+async def look(host: str, port: int, context: ssl.SSLContext, seconds: float) -> None:
+    """Do a handshake and nothing more; raises OSError or TimeoutError."""
+    async with asyncio.timeout(seconds):
+        _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
+    writer.close()

@@ -1,0 +1,72 @@
+"""The brakes of one process: which limits hold, what is usual, and who has to wait."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from vault.errors import PanlessError, RevealsStopped, VelocityExceeded
+from vault.store.velocity import Stop, VelocityRows
+from vault.velocity import Count, Limits, Then, failure_counts, reveal_counts
+
+USUAL_EVERY = 60
+
+
+class Brakes:
+    """Kept up to date by `beat`, once a second. `limits` is replaced when the configuration is."""
+
+    def __init__(self, limits: Limits, rows: VelocityRows) -> None:
+        self.limits = limits
+        self._rows = rows
+        self._usual: Mapping[str, float] = {}
+        self._stops: Mapping[str, Stop] = {}
+        self._beats = 0
+
+    async def beat(self) -> None:
+        """See who was stopped or resumed and, once a minute, what is usual."""
+        now = datetime.now(UTC)
+        self._stops = {stop.subject: stop for stop in await self._rows.stops(now)}
+        if self._beats % USUAL_EVERY == 0 and self.limits.unusual.factor is not None:
+            self._usual = await self._rows.usual(now)
+            await self._rows.clean(now)
+        self._beats += 1
+
+    def check(self, subjects: Iterable[str]) -> None:
+        """Raise VelocityExceeded or RevealsStopped if one of them has to wait."""
+        if not self._stops:
+            return
+        now = datetime.now(UTC)
+        for subject in subjects:
+            stop = self._stops.get(subject)
+            if stop is None:
+                continue
+            if stop.until is None:
+                raise RevealsStopped(subject=subject, rule=stop.rule)
+            if stop.until > now:
+                wait = math.ceil((stop.until - now).total_seconds())
+                raise VelocityExceeded(seconds=wait, rule=stop.rule, subject=subject)
+
+    def of_reveal(self, app: str, route: str, tokens: Sequence[str]) -> list[Count]:
+        """Return what a reveal counts as."""
+        return reveal_counts(self.limits, self._usual, app, route, tokens)
+
+    def of_failure(self, subject: str) -> list[Count]:
+        """Return what a look-up that found nothing counts as."""
+        return failure_counts(self.limits, subject)
+
+    async def refused(self, error: PanlessError, counts: Sequence[Count]) -> None:
+        """Stop who went over a limit that says so; then it is an operator's turn."""
+        for count in counts:
+            if (
+                count.then is Then.STOP
+                and error.ids.get("rule") == count.rule
+                and error.ids.get("subject") == count.subject
+            ):
+                await self.stop(count, datetime.now(UTC))
+
+    async def stop(self, count: Count, now: datetime) -> None:
+        """Let the subject of a count wait."""
+        stop = Stop(count.subject, count.rule, now, count.ends(now) if count.then is Then.THROTTLE else None)
+        self._stops = {**self._stops, stop.subject: stop}
+        await self._rows.stop(stop)
