@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from proxy.cli.key_work import on_keys
 from proxy.cli.running import FAILED, config_option, json_option, opened, run
+from proxy.cli.tokens import looked_up
 from proxy.config import Config, InboundConfig, OutboundConfig, load
 from proxy.settings import policy_of
 from vault.kinds import KINDS
 from vault.policy import Permit, Policy, Principal
 from vault.rules import Action, Rule
-from vault.upkeep import apps, erasure
+from vault.upkeep import apps
 from vault.upkeep.erasure import EndedToken, TokenRow
 
 TIMES = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
@@ -60,11 +59,7 @@ def explain(
     config = load(config_file)
     route = _route(config, route_name)
     whose = tenant or run(_tenant(config_file, app))
-    found = (
-        None
-        if text is None
-        else on_keys(config_file, "look", partial(erasure.show, text=text, tenant=whose), quiet=True)
-    )
+    found = None if text is None else looked_up(config_file, text, whose)
     kinds = {kind} if kind else ({found.kind} if isinstance(found, TokenRow) else set())
     when = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
     outbound = isinstance(route, OutboundConfig)
@@ -74,7 +69,7 @@ def explain(
     decision = rules.decide(Principal(app, whose), action, route.upstream_url.netloc)
     wrong = _token_problems(found, whose, route, when) if found is not None else []
     permitted = isinstance(decision, Permit) and not wrong
-    steps = [_step(rule, action, app, kind) for rule in rules.rules for kind in sorted(kinds) or [None]]
+    steps = [_step(rule, action, app, next(iter(kinds), None)) for rule in rules.rules]
     if as_json:
         click.echo(json.dumps(_document(rules, decision.rule or "", steps, wrong, permitted=permitted), indent=2))
     else:
@@ -83,10 +78,11 @@ def explain(
 
 
 def _route(config: Config, name: str) -> InboundConfig | OutboundConfig:
-    for route in (*config.inbound, *config.outbound):
+    routes: list[InboundConfig | OutboundConfig] = [*config.inbound, *config.outbound]
+    for route in routes:
         if route.name == name:
             return route
-    names = ", ".join(route.name for route in (*config.inbound, *config.outbound))
+    names = ", ".join(route.name for route in routes)
     raise click.BadParameter(f"there is no such route; there are: {names}", param_hint="--route")
 
 
