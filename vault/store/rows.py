@@ -70,6 +70,8 @@ class Rows:
         if found is None:
             self._new.append(record)
             found = Known(record.token)
+        elif not any(mark.fingerprint in self.new for mark in record.marks):
+            self._relied_on.add(found.token)
         if found.digits is not None:
             raise Conflict("card_token_given")
         self._note(record.marks, found)
@@ -98,9 +100,7 @@ class Rows:
                 self._made_with[mark.fingerprint] = mark.data_key
 
     def _find(self, fingerprint: bytes) -> Known | None:
-        if (found := self.new.get(fingerprint)) is None and (found := self._known.get(fingerprint)) is not None:
-            self._relied_on.add(found.token)
-        return found
+        return self.new.get(fingerprint) or self._known.get(fingerprint)
 
     def parts(self) -> dict[str, list[list[object]]]:
         """Return the columns of each part of the statement; parts without rows are empty."""

@@ -210,7 +210,7 @@ async def test_a_rotation_of_fingerprints_that_stops_anywhere_goes_on_where_it_w
         return run
 
     with monkeypatch.context() as patched:
-        for name in ("add_marks", "drop_marks", "drop_orphans", "marks_under", "set_state"):
+        for name in ("add_marks", "drop_marks", "marks_under", "set_state"):
             patched.setattr(module, name, stopping(getattr(module, name)))
         try:
             async with working() as opened:
