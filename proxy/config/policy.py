@@ -32,7 +32,7 @@ def _check_hours(text: str) -> str:
 def _check_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError
         known = False
     else:
         known = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import hashlib
 import ssl
 
 import aiohttp
@@ -147,3 +149,51 @@ async def test_plain_http_beyond_loopback_has_to_be_said(tmp_path):
     assert "plain http" in refused.err
     config.write_text(config.read_text().replace("apps       =", "plain_http = true\napps       ="))
     assert (await panless("check", "-c", config)).code == 0
+
+
+def _fingerprint(server_url: str) -> str:
+    port = int(server_url.rpartition(":")[2])
+    pem = ssl.get_server_certificate(("127.0.0.1", port))
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+
+async def test_a_reveal_is_recorded_with_the_certificate_that_the_gateway_shows(tls_world):
+    running, _client, _key, _app, gateways = tls_world
+    before = len(await running.events("--route", "good"))
+    await _charge(tls_world, "good")
+    after = (await running.events("--route", "good"))[before:]
+    assert [each["action"] for each in after] == ["reveal"]
+    certificate = await asyncio.to_thread(_fingerprint, gateways["good"].url)
+    assert after[0]["certificate"] == certificate
+    assert after[0]["destination"] == gateways["good"].url.removeprefix("https://")
+
+
+async def test_a_gateway_that_is_not_who_it_should_be_costs_no_reveal(tls_world):
+    running = tls_world[0]
+    for name in ("stranger", "misnamed", "expired"):
+        await _charge(tls_world, name)
+        assert [each for each in await running.events("--route", name) if each["outcome"] == "permitted"] == []
+
+
+async def test_another_certificate_than_was_recorded_has_an_event_of_its_own(tmp_path, authority):
+    """The gateway changes its certificate while Panless keeps running; the first connection is still open or not."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    first, second = authority.issue_cert("127.0.0.1"), authority.issue_cert("127.0.0.1")
+    context = _server(first)
+    async with recording() as app, recording(context) as gateway:
+        gateway.answer = Answer(headers=[("Content-Type", "application/json"), ("Connection", "close")])
+        config = configuration.write(tmp_path, app.url, gateway.url, extra=_route("changing", gateway.url))
+        async with serving(config) as running, aiohttp.ClientSession() as client:
+            key = await running.add_app("shop")
+            parts = running, client, key, app, {"changing": gateway}
+            await _charge(parts, "changing")
+            second.configure_cert(context)
+            await _charge(parts, "changing")
+            await _charge(parts, "changing")
+            events = [each for each in await running.events("--route", "changing") if "certificate" in each]
+    old, new = events[0]["certificate"], events[-1]["certificate"]
+    assert old != new
+    told = [(each["action"], each["certificate"]) for each in events]
+    # The second reveal was recorded with what was known; what it met was recorded before anything was sent.
+    assert told == [("reveal", old), ("reveal", old), ("upstream.certificate", new), ("reveal", new)]
+    assert events[1]["request_id"] == events[2]["request_id"]
