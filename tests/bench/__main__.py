@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.bench import load, rewriting
+from tests.bench import auditing, load, rewriting
 from tests.harness import configuration
 from tests.harness.process import PanlessProcess
 
@@ -96,7 +96,7 @@ async def _measure(row: Row, pids: dict[str, int]) -> None:
     row.bound_by.append(most if shares[most] > 0.8 else "other core: upstream, load, database")
 
 
-def _report(rows: list[Row], costs: list[dict[str, object]]) -> None:
+def _report(rows: list[Row], more: dict[str, list[dict[str, object]]]) -> None:
     naive = rows[0]
     table = Table(title=f"{REQUESTS} requests x {ROUNDS}, {CONNECTIONS} connections, 200 bytes", title_justify="left")
     for column in ("row", "CPU µs", "ratio", "min-max", "requests/s", "p50 ms", "p99 ms", "bound by"):
@@ -120,7 +120,7 @@ def _report(rows: list[Row], costs: list[dict[str, object]]) -> None:
     Console().print(table)
     target = Path("build/bench.json")
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({"rows": document, "rewriting": costs}, indent=2) + "\n")
+    target.write_text(json.dumps({"rows": document} | more, indent=2) + "\n")
     print(f"written to {target}")
 
 
@@ -156,6 +156,7 @@ async def _tokens(running: PanlessProcess, inbound: str, cards: list[str]) -> li
 
 
 async def _bench(folder: Path) -> None:
+    (folder / "audit").mkdir()
     upstream, upstream_url = await _start("tests.bench.upstream", core=1)
     naive, naive_url = await _start("tests.bench.naive_proxy", upstream_url, core=0)
     config = configuration.write(folder, upstream_url, upstream_url)
@@ -171,7 +172,7 @@ async def _bench(folder: Path) -> None:
                 for row in rows:
                     await _measure(row, {"naive": naive.pid, "panless": running.pid})
                     progress.advance(task)
-        _report(rows, rewriting.measure())
+        _report(rows, {"rewriting": rewriting.measure(), "auditing": await auditing.measure(folder / "audit")})
     finally:
         await running.stop()
         for process in (naive, upstream):
