@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from proxy.cli.running import FAILED, config_option, opened, run
+from proxy.cli.exits import FAILED
+from proxy.cli.running import config_option, opened, run
 from vault.upkeep.history import Filter, Report, history, verify_history
 
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from proxy.app import compile_outbound
 from proxy.cli import rehearse
-from proxy.cli.running import FAILED, config_option
+from proxy.cli.exits import FAILED
+from proxy.cli.running import config_option
 from proxy.config import Config, OutboundConfig, RouteConfig, config_schema, load
 from proxy.edge.listener import tls_context
 from proxy.settings import vault_settings

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from proxy.cli.running import FAILED, run
+from proxy.cli.exits import FAILED
+from proxy.cli.running import run
 from proxy.cli.story import Story
 from proxy.edge import log
 from proxy.sandbox.parts import Parts, running

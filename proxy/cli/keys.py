@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from proxy.cli.ceremony import ceremony
 from proxy.cli.destruction import compromise, destroy
 from proxy.cli.rotation import reseal, rotate
 from proxy.cli.running import config_option, json_option, opened, run
@@ -137,5 +138,5 @@ def _document(found: Keychain) -> dict[str, object]:
     return {"keys": listed, "processes": found.processes}
 
 
-for command in (rotate, reseal, compromise, destroy):
+for command in (rotate, reseal, compromise, destroy, ceremony):
     keys.add_command(command)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.metadata import version
 
 import click
 
-from proxy.cli import apps, audit, ca, ceremony, check, demo, keys, limits, operate, policy, tokens, unseal
+from proxy.cli.exits import FAILED, WRONG_USE
 from proxy.cli.hardening import harden
-from proxy.cli.running import FAILED, WRONG_USE
 from proxy.errors import ConfigInvalid
 from vault.errors import PanlessError
 
@@ -35,17 +35,43 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 """
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# Each command's module is imported when it is run: a command that looks something up should not wait for the rest.
+_COMMANDS = {
+    "app": "apps.app",
+    "audit": "audit.audit",
+    "ca": "ca.ca",
+    "check": "check.check",
+    "demo": "demo.demo",
+    "keys": "keys.keys",
+    "limits": "limits.limits",
+    "migrate": "operate.migrate",
+    "policy": "policy.policy",
+    "schema": "check.schema",
+    "seal": "unseal.seal",
+    "serve": "operate.serve",
+    "token": "tokens.token",
+    "unseal": "unseal.unseal",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(".")
+        command: click.Command = getattr(import_module(f"proxy.cli.{module}"), name)
+        return command
+
+
+@click.group(
+    cls=_Commands, help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(version("panless"), prog_name="panless")
 def cli() -> None:
     harden()
-
-
-for command in (operate.serve, check.check, check.schema, operate.migrate, demo.demo, unseal.unseal, unseal.seal):
-    cli.add_command(command)
-keys.keys.add_command(ceremony.ceremony)
-for group in (apps.app, audit.audit, ca.ca, keys.keys, limits.limits, policy.policy, tokens.token):
-    cli.add_command(group)
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxy.cli.running import FAILED, config_option, json_option, opened, run
+from proxy.cli.exits import FAILED
+from proxy.cli.running import config_option, json_option, opened, run
 from proxy.cli.tokens import looked_up
 from proxy.config import Config, InboundConfig, OutboundConfig, load
 from proxy.settings import policy_of

@@ -15,9 +15,6 @@ from proxy.settings import vault_settings
 from vault.upkeep.migrate import check_schema, migrate
 from vault.upkeep.startup import Database, open_database
 
-FAILED = 1
-WRONG_USE = 2
-
 Result = TypeVar("Result")
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from proxy.cli.controlling import Answer, ask_all
-from proxy.cli.running import FAILED, config_option, run
+from proxy.cli.exits import FAILED
+from proxy.cli.running import config_option, run
 from proxy.cli.shares import ask
 from proxy.config import load
 

@@ -16,6 +16,7 @@ import termios
 from pathlib import Path
 
 import aiohttp
+import click
 import pytest
 
 from tests.harness import configuration
@@ -91,8 +92,8 @@ def test_every_command_of_the_page_exists():
     assert len(found) >= 6
     for words in found:
         command, names = cli, iter(words[1:])
-        while hasattr(command, "commands"):
-            command = command.commands[next(names)]
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), next(names))
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options
 

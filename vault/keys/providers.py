@@ -1,4 +1,4 @@
-"""Building key providers from their settings. What an extra brings is imported only when it is asked for."""
+"""Building key providers from their settings. What one of them needs is imported only when it is asked for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from vault.key_settings import (
 )
 from vault.keys.file import FileKeyProvider
 from vault.keys.provider import KeyProvider
-from vault.keys.transit import TransitKeyProvider
 
 
 def build(settings: ProviderSettings) -> KeyProvider:
@@ -26,6 +25,8 @@ def build(settings: ProviderSettings) -> KeyProvider:
         case CustodiansSettings():
             return _custodians(settings)
         case TransitSettings():
+            from vault.keys.transit import TransitKeyProvider  # noqa: PLC0415  # an HTTP client
+
             return TransitKeyProvider(settings)
         case AwsKmsSettings():
             return _aws_kms(settings)
