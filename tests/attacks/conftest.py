@@ -11,7 +11,21 @@ from tests.vault.conftest import (
     open_vault,
     owner,
     permit,
+    settings,
     vault,
+    working,
 )
 
-__all__ = ["context", "database", "kek", "migrated", "open_pool", "open_vault", "owner", "permit", "vault"]
+__all__ = [
+    "context",
+    "database",
+    "kek",
+    "migrated",
+    "open_pool",
+    "open_vault",
+    "owner",
+    "permit",
+    "settings",
+    "vault",
+    "working",
+]

@@ -15,7 +15,6 @@ from tests.harness.cards import cards
 from vault.crypto.data_key import KeyState, Purpose
 from vault.crypto.fingerprint import fingerprint
 from vault.exposure import expose
-from vault.key_settings import FileSettings
 from vault.keys.keyring import Keyring
 from vault.keys.lease_keys import LeaseKeys
 from vault.kinds import CVC, PAN
@@ -29,7 +28,7 @@ from vault.upkeep.keychain.destruction import destroy, destroy_tenant
 from vault.upkeep.keychain.fingerprints import rotate_fingerprint_keys
 from vault.upkeep.keychain.kek import rotate_kek
 from vault.upkeep.keychain.seal import reseal, rotate_data_keys
-from vault.upkeep.keychain.work import Work, work
+from vault.upkeep.keychain.work import Work
 
 NUMBERS = cards()[:6]
 KNOWN, GUESSED = NUMBERS[:2]
@@ -46,21 +45,6 @@ def pans(numbers: list[str] = NUMBERS) -> list[NewValue]:
 async def revealed(vault, permit, context, tokens) -> list[str]:
     references = [Reference(PAN, each, "$") for each in tokens]
     return [expose(each.value) for each in await vault.reveal(references, permit, context)]
-
-
-@pytest.fixture
-def settings(kek) -> VaultSettings:
-    return VaultSettings(kek.parent, [FileSettings(kek)])
-
-
-@pytest.fixture
-def working(settings, database) -> Callable:
-    @asynccontextmanager
-    async def open_work(changed: VaultSettings = settings):
-        async with work(changed, database) as opened:
-            yield opened
-
-    return open_work
 
 
 async def killed_at(working: Callable, action: str, job: Callable, monkeypatch) -> None:

@@ -157,6 +157,7 @@ async def _all_served(*shops: Shopping) -> None:
     await asyncio.gather(*(answered(each, 200) for each in shops))
 
 
+@pytest.mark.long
 async def test_custodians_seal_twice_and_unseal(tmp_path):
     folder = tmp_path / "shop"
     shares = await ceremony(configuration.write(folder, NOWHERE, NOWHERE, head=HEAD), folder / "first")
@@ -189,6 +190,7 @@ async def _unseal(config: Path, shares: list[str]) -> None:
         assert done.code == 0, done.err
 
 
+@pytest.mark.long
 async def test_a_file_goes_away_and_the_vault_moves_on_to_transit_and_an_hsm(tmp_path):
     kek, away = tmp_path / "kek", tmp_path / "away"
     file = f'provider = "file"\npath = "{kek}"\n'

@@ -45,6 +45,15 @@ class Kms:
     server: ThreadedMotoServer
     port: int = 0
 
+    def start(self) -> None:
+        """Listen again, at the same port."""
+        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
+        self.server.start()
+
+    def stop(self) -> None:
+        """Listen no more; its keys stay."""
+        self.server.stop()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"

@@ -55,11 +55,10 @@ async def aws_kms(folder: Path) -> AsyncIterator[Provided]:
     with kms.serving() as server:
 
         async def start() -> None:
-            server.server = kms.ThreadedMotoServer(ip_address="127.0.0.1", port=server.port, verbose=False)
-            server.server.start()
+            server.start()
 
         async def stop() -> None:
-            await asyncio.to_thread(server.server.stop)
+            await asyncio.to_thread(server.stop)
 
         async def offer() -> None:
             new = await server.new_key()

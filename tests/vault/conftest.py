@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from vault.store.audit import append
 from vault.store.database import Database, Pool, Role
 from vault.store.embedded import EmbeddedDatabase
 from vault.store.keys import KeyRows
+from vault.upkeep.keychain.work import work
 from vault.upkeep.migrate import migrate
 
 TABLES = (
@@ -103,6 +105,23 @@ async def open_vault(database: Database, kek: Path) -> AsyncIterator[Callable]:
 @pytest.fixture
 async def vault(open_vault: Callable) -> Vault:
     return await open_vault()
+
+
+@pytest.fixture
+def settings(kek: Path) -> VaultSettings:
+    return VaultSettings(kek.parent, [FileSettings(kek)])
+
+
+@pytest.fixture
+def working(settings: VaultSettings, database: Database) -> Callable:
+    """What commands on keys work with; keyword arguments go to `work`."""
+
+    @asynccontextmanager
+    async def open_work(changed: VaultSettings = settings, **told):
+        async with work(changed, database, **told) as opened:
+            yield opened
+
+    return open_work
 
 
 @pytest.fixture

@@ -45,11 +45,10 @@ async def aws_kms(folder: Path) -> AsyncIterator[Provided]:
     with kms.serving() as server:
 
         async def begin() -> None:
-            server.server = kms.ThreadedMotoServer(ip_address="127.0.0.1", port=server.port, verbose=False)
-            server.server.start()
+            server.start()
 
         async def end() -> None:
-            server.server.stop()
+            server.stop()
 
         yield Provided(server.settings_of(await server.new_key()), end, begin)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from vault.crypto import aead
 from vault.errors import KekNotDestroyed, KekNotMade, KeyUnavailable, ShareRejected, SharesDoNotFit, VaultSealed
 from vault.key_settings import CustodiansSettings
 from vault.keys import shares
 from vault.keys.custodian_record import ID_PREFIX, KekRecord, read_record
+from vault.keys.held import unwrapped_by, wrapped_by
 from vault.keys.provider import GivenShare, ProviderDescription, SealedKek
 from vault.keys.shares import Share
 
@@ -42,13 +42,10 @@ class CustodiansKeyProvider:
         self._read()
 
     async def wrap(self, kek: str, key: bytes, context: bytes) -> bytes:
-        return aead.encrypt(self._kek(kek), key, context)
+        return wrapped_by(self._kek(kek), key, context)
 
     async def unwrap(self, kek: str, wrapped: bytes, context: bytes) -> bytes:
-        try:
-            return aead.decrypt(self._kek(kek), wrapped, context)
-        except aead.DoesNotOpen:
-            raise KeyUnavailable(key=kek, reason="the data key was not wrapped by this KEK") from None
+        return unwrapped_by(self._kek(kek), kek, wrapped, context)
 
     async def health(self) -> None:
         """Raise VaultSealed if no KEK is open, or one is not that was needed."""

@@ -18,6 +18,7 @@ from vault.crypto import aead
 from vault.errors import KeyUnavailable
 from vault.key_settings import FileSettings
 from vault.keys import durable
+from vault.keys.held import unwrapped_by, wrapped_by
 from vault.keys.provider import ProviderDescription
 from vault.tokens import uuid7
 
@@ -40,13 +41,10 @@ class FileKeyProvider:
         durable.write_new(path, _new_line(f"{_ID_PREFIX}{uuid7().hex}").encode())
 
     async def wrap(self, kek: str, key: bytes, context: bytes) -> bytes:
-        return aead.encrypt(self._kek(kek), key, context)
+        return wrapped_by(self._kek(kek), key, context)
 
     async def unwrap(self, kek: str, wrapped: bytes, context: bytes) -> bytes:
-        try:
-            return aead.decrypt(self._kek(kek), wrapped, context)
-        except aead.DoesNotOpen:
-            raise KeyUnavailable(key=kek, reason="the data key was not wrapped by this KEK") from None
+        return unwrapped_by(self._kek(kek), kek, wrapped, context)
 
     async def health(self) -> None:
         """The KEKs are in memory: nothing can take them away."""

@@ -15,17 +15,15 @@ from vault.card_tokens import CardShape
 from vault.crypto import signed_note
 from vault.errors import KeyUnavailable, PanlessError, TokenErased, TokenOfOtherTenant, TokensNotFound
 from vault.exposure import expose
-from vault.key_settings import FileSettings
 from vault.kinds import CVC, PAN
 from vault.policy import Permit, Principal
 from vault.requests import NewValue, Reference
 from vault.sensitive import Sensitive
-from vault.settings import VaultSettings
 from vault.tokens import mint, type_id
 from vault.upkeep.erasure import EndedToken, TokenRow, erase, known, show, wanted
 from vault.upkeep.keychain.fingerprints import rotate_fingerprint_keys
 from vault.upkeep.keychain.signing import signed, verifier_keys
-from vault.upkeep.keychain.work import Work, work
+from vault.upkeep.keychain.work import Work
 
 VISA, OTHER = cards()[:2]
 SHAPE = CardShape(16, True, True, False)
@@ -40,10 +38,10 @@ def reference(token) -> Reference:
 
 
 @pytest.fixture
-def working(kek, database) -> Callable:
+def signing(working) -> Callable:
     @asynccontextmanager
-    async def opened(**told):
-        async with work(VaultSettings(kek.parent, [FileSettings(kek)]), database, **told) as made:
+    async def opened():
+        async with working() as made:
             await signed(made, "a first one\n")  # the signing key is there
             yield made
 
@@ -63,12 +61,12 @@ async def counts(owner) -> dict[str, int]:
 
 
 async def test_record_fingerprint_and_leases_are_gone_and_a_later_use_is_told_so(
-    vault, working, owner, permit, context
+    vault, signing, owner, permit, context
 ):
     card, code, other = await vault.tokenize(
         [pan(), NewValue(CVC, Sensitive("123"), "$", 0), pan(OTHER)], "default", context, customer="c-1"
     )
-    async with working() as work:
+    async with signing() as work:
         receipt = await erased(work, str(card))
     assert receipt["erased"] == [str(card)]
     assert receipt["type"] == "panless token erasure receipt"
@@ -90,11 +88,11 @@ async def test_record_fingerprint_and_leases_are_gone_and_a_later_use_is_told_so
     assert [json.loads(row["body"])["tokens"] for row in rows] == [[str(card)]]
 
 
-async def test_the_same_card_gets_another_token_afterwards_on_every_worker(open_vault, working, permit, context):
+async def test_the_same_card_gets_another_token_afterwards_on_every_worker(open_vault, signing, permit, context):
     vaults = [await open_vault() for _ in range(2)]
     tokens = [(await vault.tokenize([pan()], "default", context))[0] for vault in vaults]
     assert tokens[0] == tokens[1]
-    async with working() as work:
+    async with signing() as work:
         await erased(work, str(tokens[0]))
     again = [(await vault.tokenize([pan()], "default", context))[0] for vault in vaults]
     assert again[0] == again[1] != tokens[0]
@@ -103,7 +101,7 @@ async def test_the_same_card_gets_another_token_afterwards_on_every_worker(open_
 
 
 async def test_nobody_else_gets_the_digits_of_a_card_shaped_token(
-    open_vault, working, owner, permit, context, monkeypatch
+    open_vault, signing, owner, permit, context, monkeypatch
 ):
     real = sealing.derived
     monkeypatch.setattr(sealing, "CANDIDATES", 2)
@@ -115,7 +113,7 @@ async def test_nobody_else_gets_the_digits_of_a_card_shaped_token(
     alike = ["4111111111111111", "4111110000001111"]
     alike[1] = next(n for n in (f"411111{m:06}1111" for m in range(10**6)) if luhn(n) and n != alike[0])
     (first,) = await vault.tokenize([pan(alike[0], SHAPE)], "default", context)
-    async with working() as work:
+    async with signing() as work:
         await erased(work, first.shown)
         (second,) = await vault.tokenize([pan(alike[1], SHAPE)], "default", context)
         assert second.shown != first.shown
@@ -136,11 +134,11 @@ def luhn(number: str) -> bool:
     return sum(d if n % 2 == 0 else sum(divmod(2 * d, 10)) for n, d in enumerate(digits)) % 10 == 0
 
 
-async def test_a_customer_is_erased_and_what_is_shared_stays_for_the_others(vault, working, owner, permit, context):
+async def test_a_customer_is_erased_and_what_is_shared_stays_for_the_others(vault, signing, owner, permit, context):
     mine, shared = await vault.tokenize([pan(), pan(OTHER)], "default", context, customer="c-1")
     await vault.tokenize([pan(OTHER)], "default", context, customer="c-2")
     await vault.tokenize([pan()], "other", context, customer="c-1")
-    async with working() as work:
+    async with signing() as work:
         receipt = await erased(work, customers=["c-1"])
         assert (receipt["erased"], receipt["kept_for_other_customers"]) == ([str(mine)], [str(shared)])
         with pytest.raises(TokensNotFound):
@@ -152,18 +150,18 @@ async def test_a_customer_is_erased_and_what_is_shared_stays_for_the_others(vaul
     assert await owner.fetchval("SELECT count(*) FROM tokens") == 1
 
 
-async def test_erasing_goes_on_where_it_was(vault, working, context):
+async def test_erasing_goes_on_where_it_was(vault, signing, context):
     tokens = await vault.tokenize([pan(number) for number in cards()[:10]], "default", context)
-    async with working() as work:
+    async with signing() as work:
         await erased(work, *map(str, tokens[:4]))
         receipt = await erased(work, *map(str, tokens))
     assert sorted(receipt["erased"]) == sorted(map(str, tokens[4:]))
     assert sorted(receipt["gone_before"]) == sorted(map(str, tokens[:4]))
 
 
-async def test_nothing_is_erased_if_one_of_them_is_not_known_or_there_can_be_no_receipt(vault, working, owner, context):
+async def test_nothing_is_erased_if_one_of_them_is_not_known_or_there_can_be_no_receipt(vault, signing, owner, context):
     (token,) = await vault.tokenize([pan()], "default", context)
-    async with working() as work:
+    async with signing() as work:
         for wrong in (str(mint("tok")), type_id("cvc", mint("cvc").id), VISA, "x", ""):
             with pytest.raises(TokensNotFound) as refused:
                 await erased(work, str(token), wrong)
@@ -176,7 +174,7 @@ async def test_nothing_is_erased_if_one_of_them_is_not_known_or_there_can_be_no_
 
 
 async def test_a_token_that_is_erased_while_it_is_revealed_and_written_leaves_nothing_half(
-    vault, working, owner, permit, context
+    vault, signing, owner, permit, context
 ):
     (token,) = await vault.tokenize([pan()], "default", context)
 
@@ -190,7 +188,7 @@ async def test_a_token_that_is_erased_while_it_is_revealed_and_written_leaves_no
                 found.add(error.code)
         return found
 
-    async with working() as work:
+    async with signing() as work:
         asking = asyncio.create_task(keep_asking())
         await erased(work, str(token))
         assert await asking <= {"token_erased"}
@@ -200,14 +198,14 @@ async def test_a_token_that_is_erased_while_it_is_revealed_and_written_leaves_no
     assert await owner.fetchval(orphans) == 0
 
 
-async def test_what_is_shown_of_a_token_is_never_its_value(vault, working, database, context):
+async def test_what_is_shown_of_a_token_is_never_its_value(vault, signing, database, context):
     card = (await vault.tokenize([pan(VISA, SHAPE)], "default", context, customer="c-1"))[0]
     found = await known(database, str(card))
     assert isinstance(found, TokenRow)
     assert (found.last4, found.customers, found.shown) == (VISA[-4:], ["c-1"], card.digits)
     assert VISA not in repr(found)
     assert await known(database, card.shown) is None
-    async with working() as work:
+    async with signing() as work:
         assert await show(work, card.shown, "default") == found
         with pytest.raises(TokensNotFound):
             await show(work, card.shown, "other")

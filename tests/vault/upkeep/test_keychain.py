@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -55,21 +53,6 @@ def pans(shape: CardShape | None = None) -> list[NewValue]:
 async def revealed(vault, permit, context, tokens) -> list[str]:
     references = [Reference(PAN, each, "$") for each in tokens]
     return [expose(each.value) for each in await vault.reveal(references, permit, context)]
-
-
-@pytest.fixture
-def settings(kek) -> VaultSettings:
-    return VaultSettings(kek.parent, [FileSettings(kek)])
-
-
-@pytest.fixture
-def working(settings, database) -> Callable:
-    @asynccontextmanager
-    async def open_work(changed: VaultSettings = settings, **told):
-        async with work(changed, database, **told) as opened:
-            yield opened
-
-    return open_work
 
 
 async def keys(owner, purpose: str, tenant: str = "default") -> dict:
