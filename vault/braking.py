@@ -10,7 +10,7 @@ from vault.errors import PanlessError, RevealsStopped, VelocityExceeded
 from vault.store.velocity import Stop, VelocityRows
 from vault.velocity import Count, Limits, Then, failure_counts, reveal_counts
 
-USUAL_EVERY = 60
+USUAL_EVERY, CLEAN_EVERY = 60, 600
 
 
 class Brakes:
@@ -24,13 +24,14 @@ class Brakes:
         self._beats = 0
 
     async def beat(self) -> None:
-        """See who was stopped or resumed and, once a minute, what is usual."""
+        """See who was stopped or resumed and, once a minute, what is usual; counts that are over are deleted."""
         now = datetime.now(UTC)
         self._stops = {stop.subject: stop for stop in await self._rows.stops(now)}
         if self._beats % USUAL_EVERY == 0 and self.limits.unusual.factor is not None:
             self._usual = await self._rows.usual(now)
-            await self._rows.clean(now)
         self._beats += 1
+        if self._beats % CLEAN_EVERY == 0:
+            await self._rows.clean(now)
 
     def check(self, subjects: Iterable[str]) -> None:
         """Raise VelocityExceeded or RevealsStopped if one of them has to wait."""

@@ -308,10 +308,17 @@ async def test_what_another_tenant_erased_is_not_told(open_vault, context, owner
         await vault.reveal([reference(mint("tok"))], permit, context)
 
 
-async def test_old_counts_are_deleted(open_pool, owner):
+async def test_counts_are_deleted_once_they_are_over(open_pool, owner):
     now = datetime.now(UTC)
-    await owner.executemany(
-        "INSERT INTO reveal_counts VALUES ('few/app:shop', 60, $1, 1)", [(now,), (now - timedelta(days=9),)]
-    )
+    counts = [
+        ("few/app:shop", MINUTE, now - timedelta(minutes=1), "kept"),
+        ("few/app:shop", MINUTE, now - timedelta(minutes=3), "gone"),
+        ("few/app:shop", DAY, now - timedelta(days=1), "kept"),
+        ("few/app:shop", DAY, now - timedelta(days=3), "gone"),
+        ("unusual.rate/app:shop", HOUR, now - timedelta(days=7), "kept"),
+        ("unusual.rate/app:shop", HOUR, now - timedelta(days=9), "gone"),
+    ]
+    await owner.executemany("INSERT INTO reveal_counts VALUES ($1, $2, $3, 1)", [count[:3] for count in counts])
     await rows.VelocityRows(await open_pool(size=1)).clean(now)
-    assert await owner.fetchval("SELECT count(*) FROM reveal_counts") == 1
+    left = await owner.fetch("SELECT subject, seconds, began FROM reveal_counts")
+    assert {tuple(row) for row in left} == {count[:3] for count in counts if count[3] == "kept"}

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from vault.store.database import Connection, Pool, translated
 from vault.velocity import HOUR, UNUSUAL_RATE
 
-KEPT = timedelta(days=8)
 _USUAL_DAYS = 7
 _USUAL_HOURS = 3
 
@@ -20,7 +19,12 @@ WHERE starts_with(subject, $2) AND seconds = $3 AND began >= $4::timestamptz - $
   AND began < date_trunc('hour', $4::timestamptz, 'UTC')
 GROUP BY 1 HAVING count(*) >= $6
 """
-_CLEAN = "DELETE FROM reveal_counts WHERE began < $1"
+# What is usual is told by a week; everything else is over with its window.
+_CLEAN = """
+DELETE FROM reveal_counts
+WHERE began < $1::timestamptz - CASE WHEN starts_with(subject, $2) THEN interval '8 days'
+                                     ELSE make_interval(secs => 2 * seconds) END
+"""
 _STOP = "INSERT INTO stops (subject, rule, since, until) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 _STOPS = "SELECT subject, rule, since, until FROM stops WHERE until IS NULL OR until > $1 ORDER BY since"
 
@@ -51,7 +55,7 @@ class VelocityRows:
     async def clean(self, now: datetime) -> None:
         """Delete counts that nobody needs any more."""
         with translated():
-            await self._pool.execute(_CLEAN, now - KEPT)
+            await self._pool.execute(_CLEAN, now, f"{UNUSUAL_RATE}/")
 
     async def stop(self, stop: Stop) -> None:
         with translated():
