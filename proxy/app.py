@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from proxy.admin import Admin
+from proxy.audit_reading import AuditReading
 from proxy.config import Config, ListenerConfig
 from proxy.config.signing import SigningConfig
 from proxy.control import Control
@@ -94,7 +95,9 @@ class Panless:
         await self._listen("outbound", listen.outbound, Outbound(by_path, *parts).handle)
         alone = [ForwardRoute(route, Outbound(route.alone(), *parts)) for route in outbound]
         await self._listen_forward(alone, settings, database, vault)
-        await self._listen("admin", listen.admin, Admin(vault, self._metrics).handle)
+        await self._listen(
+            "admin", listen.admin, Admin(vault, self._metrics, AuditReading(vault.operators, database)).handle
+        )
         for route, each in zip(self._config.outbound, alone, strict=True):
             await self._listen(route.name, route.listener, each.way.handle)
         await self._listen_control(settings, database, unsealing, vault)

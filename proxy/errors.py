@@ -97,6 +97,12 @@ class MethodNotAllowed(RequestError):
     remedy = "Use another method; operators: name it in the route's `methods`."
 
 
+class FilterInvalid(RequestError):
+    code = "filter_invalid"
+    message = "The filter {name} of the query cannot be used."
+    remedy = "Filters are those of `panless audit list`, each once: times in RFC 3339, limit from 1 to 10000."
+
+
 class ContentTypeMissing(RequestError):
     status = 415
     code = "content_type_missing"

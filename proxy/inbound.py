@@ -11,7 +11,7 @@ from proxy.config import LimitsConfig
 from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
-from proxy.edge.identity import KEY_HEADER
+from proxy.edge.identity import KEY_HEADER, certificate_for, find_key
 from proxy.edge.intake import Incoming, take
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
@@ -24,6 +24,8 @@ from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import new_values
 from proxy.routes import InboundRoute, RouteTable
 from proxy.upstream.client import UpstreamClient, read_answer
+from vault.errors import Denied
+from vault.policy import Action, Denial, decide
 from vault.service import Vault
 from vault.tokens import Token
 
@@ -62,6 +64,7 @@ class Inbound:
         path, _, query = request.raw_path.partition("?")
         route = self._routes.match(request.method, request.raw_path)
         exchange.route, exchange.destination = route.name, route.destination
+        await self._admit(request, route, exchange)
         target = route.upstream_path(path), query
         tokenizes = route.guard == Mode.TOKENIZE.value
         headers = _forwarded(request, exchange)
@@ -71,6 +74,19 @@ class Inbound:
         async with answer:
             passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), read_answer(answer, route))
             return await relay(request, exchange, passed)
+
+    async def _admit(self, request: web.BaseRequest, route: InboundRoute, exchange: Exchange) -> None:
+        """Refuse who may not use a route that names its applications; raises Denied."""
+        if route.apps is None:
+            return
+        headers = CIMultiDict(request.headers)
+        certificate = certificate_for(headers, exchange)
+        principal = await self._vault.identify(find_key(headers, ()), exchange.context, certificate)
+        exchange.app = principal.app
+        decision = decide(principal, Action("tokenize", route.name, route.apps), route.destination)
+        if isinstance(decision, Denial):
+            await self._vault.record_denial(decision, exchange.context)
+            raise Denied(route=route.name)
 
     async def _tokenized(
         self, incoming: Incoming, route: InboundRoute, exchange: Exchange

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.audit.event import Event, Outcome
-from vault.crypto.app_key import digest
+from vault.crypto.credentials import Credential, credential_of
 from vault.errors import (
+    AppKeyExpired,
     AppKeyRevoked,
     AppUnknown,
     KeyFailure,
@@ -31,6 +32,7 @@ from vault.keys.keyring import Keyring
 from vault.keys.lease_keys import LeaseKeys
 from vault.keys.providers import build_all
 from vault.opening import LOOK_UP_LIMIT, Opening
+from vault.operators import Operators
 from vault.policy import Denial, Permit, Principal
 from vault.recorded import event, reveal_event
 from vault.requests import Context, NewValue, Reference, Revealed
@@ -38,8 +40,10 @@ from vault.sealing import Sealed, Sealing
 from vault.settings import VaultSettings
 from vault.store.apps import KeyHolder, KeyHolders
 from vault.store.batch import Batcher
+from vault.store.credentials import APP_KEYS, OPERATOR_KEYS
 from vault.store.database import Database, Pool, Role
 from vault.store.keys import KeyRows
+from vault.store.last_use import LastUse
 from vault.store.processes import ProcessRows
 from vault.store.records import Known, Records, Wanted
 from vault.store.rows import Write
@@ -61,11 +65,14 @@ class Vault:
         self._keyring = Keyring(self.keks, KeyRows(pool), cache_seconds=settings.key_cache.total_seconds())
         processes = ProcessRows(pool)
         self._lease_keys = LeaseKeys(self._keyring, processes, settings.cvc_lifetime)
-        self._heartbeat = Heartbeat(self.keks, self._keyring, self._lease_keys, processes)
+        self._app_uses, operator_uses = LastUse(pool, APP_KEYS), LastUse(pool, OPERATOR_KEYS)
+        uses = (self._app_uses, operator_uses)
+        self._heartbeat = Heartbeat(self.keks, self._keyring, self._lease_keys, processes, uses)
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
-        self._holders: Batcher[bytes, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
+        self.operators = Operators(pool, self._write_event, operator_uses.note)
+        self._holders: Batcher[Credential, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
         self._ended: Batcher[Sequence[UUID], None] = Batcher(self._records.end_leases, limit=LOOK_UP_LIMIT)
 
     @classmethod
@@ -115,14 +122,20 @@ class Vault:
         self._keyring.forget()
         self._lease_keys.forget()
 
-    async def identify(self, key: str, context: Context) -> Principal:
-        """Return who holds an application key; raises AppUnknown or AppKeyRevoked, and records that."""
-        stored = digest(key)
-        holder = await self._holders.submit(stored) if stored is not None else None
-        if holder is None:
+    async def identify(self, key: str, context: Context, certificate: bytes | None = None) -> Principal:
+        """Return who holds an application key or, without one, a client certificate (DER).
+
+        Raises AppUnknown, AppKeyRevoked or AppKeyExpired, and records that.
+        """
+        credential = credential_of(key, certificate)
+        holder = await self._holders.submit(credential) if credential is not None else None
+        if credential is None or holder is None:
             raise await self._denied(AppUnknown(), context, "authenticate")
         if holder.revoked:
             raise await self._denied(AppKeyRevoked(), context, "authenticate", app=holder.app)
+        if holder.expires_at is not None and holder.expires_at <= datetime.now(UTC):
+            raise await self._denied(AppKeyExpired(), context, "authenticate", app=holder.app)
+        self._app_uses.note(credential.digest)
         return Principal(holder.app, holder.tenant)
 
     async def record(
@@ -154,6 +167,9 @@ class Vault:
                 )
             )
         )
+
+    async def _write_event(self, done: Event) -> None:
+        await self._writer.write(Write(lambda _tokens: done))
 
     async def tokenize(self, values: Sequence[NewValue], tenant: str, context: Context) -> list[Token]:
         """Return one token per value. Nothing is stored if one of them is refused."""

@@ -74,7 +74,10 @@ class RouteConfig(Model):
 
 
 class InboundConfig(RouteConfig):
+    """`apps`: only these may use the route, by key or client certificate; left out, anybody may."""
+
     tenant: Name = "default"
+    apps: frozenset[Name] | None = None
 
 
 class CredentialConfig(Model):

@@ -16,6 +16,7 @@ KEPT = "kept"
 CREDENTIAL = "credential"
 """The kind of the place where a gateway's SDK puts its key."""
 KEY_PREFIX = "plk_"
+KEY_PREFIXES = (KEY_PREFIX, "plo_")  # an operator's is for no gateway and no log, either
 """How an application's Panless key begins."""
 
 

@@ -33,7 +33,7 @@ async def test_serve_refuses_an_external_database_until_it_is_migrated(parts):
     assert "ready" not in refused.out
     migrated = await panless("migrate", "-c", config, env=env)
     assert migrated.code == 0, migrated.err
-    assert "7 migrations applied" in migrated.out
+    assert "8 migrations applied" in migrated.out
     assert "Nothing to do" in (await panless("migrate", "-c", config, env=env)).out
     async with serving(config, env):
         pass
@@ -79,7 +79,7 @@ async def test_two_migrations_at_once_do_the_work_once(parts):
     _database, config, _app, _gateway, env = parts
     both = await asyncio.gather(*(panless("migrate", "-c", config, env=env) for _ in range(2)))
     assert [done.code for done in both] == [0, 0]
-    assert sorted(re.findall(r"7 migrations|Nothing", both[0].out + both[1].out)) == ["7 migrations", "Nothing"]
+    assert sorted(re.findall(r"8 migrations|Nothing", both[0].out + both[1].out)) == ["8 migrations", "Nothing"]
 
 
 async def _ready(parts) -> PanlessProcess:

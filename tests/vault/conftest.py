@@ -27,7 +27,7 @@ from vault.upkeep.migrate import migrate
 
 TABLES = (
     "tokens, fingerprints, cvc_leases, data_keys, keks, processes, lease_keys, "
-    "app_keys, apps, authorities, audit_events"
+    "app_keys, apps, operator_keys, operators, break_glass, authorities, audit_events"
 )
 
 

@@ -7,9 +7,14 @@ whoever logs or returns one cannot leak a card. Codes are part of the contract a
 from __future__ import annotations
 
 from vault.errors.access import (
+    AppKeyExpired,
     AppKeyRevoked,
     AppUnknown,
     Denied,
+    OperatorKeyExpired,
+    OperatorKeyRevoked,
+    OperatorNotPermitted,
+    OperatorUnknown,
 )
 from vault.errors.base import (
     PanlessError,
@@ -30,6 +35,7 @@ from vault.errors.operating import (
     AuthorityNextExists,
     AuthorityNextMissing,
     CeremonyRefused,
+    CredentialInUse,
     KekNotDestroyed,
     KekNotMade,
     KekOutOfReach,
@@ -37,6 +43,8 @@ from vault.errors.operating import (
     KeyNotReady,
     KeysBusy,
     OperatorError,
+    OperatorNotFound,
+    OperatorOfOtherRole,
     ProcessesSilent,
     ProviderUnknown,
     ShareRejected,
@@ -76,6 +84,7 @@ from vault.errors.values import (
 )
 
 __all__ = [
+    "AppKeyExpired",
     "AppKeyRevoked",
     "AppNotFound",
     "AppOfOtherTenant",
@@ -86,6 +95,7 @@ __all__ = [
     "CardTokenGiven",
     "CardTokensExhausted",
     "CeremonyRefused",
+    "CredentialInUse",
     "CvcGone",
     "DataDirectoryInUse",
     "DatabaseFailed",
@@ -111,6 +121,12 @@ __all__ = [
     "NotAToken",
     "NotOfItsKind",
     "OperatorError",
+    "OperatorKeyExpired",
+    "OperatorKeyRevoked",
+    "OperatorNotFound",
+    "OperatorNotPermitted",
+    "OperatorOfOtherRole",
+    "OperatorUnknown",
     "PanlessError",
     "ProcessesSilent",
     "ProviderUnknown",
