@@ -16,6 +16,12 @@ class ConfigInvalid(PanlessError):
     remedy = "Correct the configuration; `panless check --config FILE` tells whether it is right."
 
 
+class RestartNeeded(PanlessError):
+    code = "restart_needed"
+    message = "{key} of the configuration cannot change while Panless runs; nothing has changed."
+    remedy = "Start Panless again for it, or put the configuration back as it was and send SIGHUP once more."
+
+
 class AddressUnavailable(PanlessError):
     code = "address_unavailable"
     message = "Listener {listener} cannot bind {bind}: {reason}."

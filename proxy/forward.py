@@ -53,7 +53,9 @@ class Forward:
     async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         """Handle a request inside a tunnel. The application is identified anew: its key may be revoked by now."""
         tunnel = tunnel_of(request)
-        found = self._routes[tunnel.to]
+        found = self._routes.get(tunnel.to)
+        if found is None:  # the configuration has changed since the tunnel was opened
+            raise ConnectHostUnknown
         exchange.route, exchange.destination = found.route.name, found.route.destination
         if not _is_for(tunnel.to, request):
             answer = problem(HostMismatch(), exchange.request_id)

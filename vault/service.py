@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -146,11 +147,12 @@ class Vault:
         app: str | None = None,
         tenant: str | None = None,
         refusal: str | None = None,
+        reason: str | None = None,
     ) -> None:
         """Record something that was done without touching a value or, with the code of a `refusal`, was not done."""
         outcome = Outcome.PERMITTED if refusal is None else Outcome.DENIED
         done = event(context, action, outcome, code=refusal, app=app, tenant=tenant)
-        await self._writer.write(Write(lambda _tokens: done))
+        await self._write_event(replace(done, reason=reason))
 
     async def record_denial(self, denial: Denial, context: Context) -> None:
         """Record what policy refused."""

@@ -11,6 +11,7 @@ from proxy.config.base import Model
 from proxy.config.keys import KeysConfig, MainFileKeys
 from proxy.config.listeners import ListenConfig
 from proxy.config.routes import InboundConfig, OutboundConfig, check_hosts, check_overlap
+from proxy.config.secrets import SecretsConfig, references_in
 from proxy.config.values import DatabaseUrl, Seconds
 
 
@@ -55,6 +56,7 @@ class Config(Model):
     keys: KeysConfig = MainFileKeys()
     vault: VaultConfig = VaultConfig()
     limits: LimitsConfig = LimitsConfig()
+    secrets: SecretsConfig = SecretsConfig()
     listen: ListenConfig = ListenConfig()
     inbound: tuple[InboundConfig, ...] = ()
     outbound: tuple[OutboundConfig, ...] = ()
@@ -69,6 +71,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _check_routes(self) -> Config:
+        self.secrets.check(references_in(self))
         names = [route.name for route in (*self.inbound, *self.outbound)]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two routes are named {min(twice)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -30,17 +30,31 @@ _MAX_HEADER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
+class UpstreamSettings:
+    """What a route trusts and shows, and how long it waits."""
+
     tls: ssl.SSLContext | bool
     timeout: aiohttp.ClientTimeout
 
+    @classmethod
+    def compile(cls, route: RouteConfig, config: Config) -> UpstreamSettings:
+        """Prepare a route; raises ConfigInvalid if its certificates cannot be used."""
+        timeouts = aiohttp.ClientTimeout(
+            total=route.timeouts.whole,
+            sock_connect=route.timeouts.connect,
+            sock_read=route.timeouts.between_bytes,
+        )
+        return cls(upstream_tls(route, config), timeouts)
+
 
 class UpstreamClient:
-    """One pool of connections for all routes; each route has its own TLS and time-outs."""
+    """One pool of connections for all routes; each route has its own TLS and time-outs, by its name."""
 
-    def __init__(self) -> None:
-        self._settings: dict[str, _Settings] = {}
-        self._session = aiohttp.ClientSession(
+    def __init__(
+        self, settings: Mapping[str, UpstreamSettings] | None = None, session: aiohttp.ClientSession | None = None
+    ) -> None:
+        self._settings = settings or {}
+        self._session = session or aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -50,14 +64,9 @@ class UpstreamClient:
             max_field_size=_MAX_HEADER_BYTES,
         )
 
-    def add(self, route: RouteConfig, config: Config) -> None:
-        """Prepare a route; raises ConfigInvalid if its certificates cannot be used."""
-        timeouts = aiohttp.ClientTimeout(
-            total=route.timeouts.whole,
-            sock_connect=route.timeouts.connect,
-            sock_read=route.timeouts.between_bytes,
-        )
-        self._settings[route.name] = _Settings(upstream_tls(route, config), timeouts)
+    def having(self, settings: Mapping[str, UpstreamSettings]) -> UpstreamClient:
+        """Return a client with other settings on the same pool; this one goes on with its own."""
+        return UpstreamClient(settings, self._session)
 
     async def send(
         self,
