@@ -9,7 +9,8 @@ from typing import Any
 # Panless's own keys; those of Stripe, OpenBao or Vault, AWS and GitHub; private keys in PEM.
 _SECRET = re.compile(
     r"pl[ko]_[a-z2-7]{58}|[sr]k_(?:live|test)_[0-9A-Za-z]{8,}|whsec_[0-9A-Za-z+/]{8,}|\bhv[sb]\.[0-9A-Za-z_-]{16,}"
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    r"|\bs\.[0-9A-Za-z]{24}\b|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{20,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----",
     re.ASCII,
 )
 PROBLEM = (
