@@ -55,3 +55,17 @@ def decide(principal: Principal, action: Action, destination: str) -> Permit | D
     if principal.app in action.apps:
         return Permit(principal, action.name, action.route, destination)
     return Denial(principal, action.name, action.route, destination, "not_permitted")
+
+
+@dataclass(frozen=True, slots=True)
+class GlassPermit:
+    """Allowed once: `operator` may see the value of `token`, because `approver`, another person, agreed.
+
+    It exists only after the event of it is committed.
+    """
+
+    request: str
+    operator: str
+    approver: str
+    token: str
+    tenant: str

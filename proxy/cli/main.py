@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import click
 
-from proxy.cli import apps, audit, ca, ceremony, check, demo, keys, operate, operators, unseal
+from proxy.cli import apps, audit, ca, ceremony, check, demo, keys, operate, operators, reveal, unseal
 from proxy.cli.hardening import harden
 from proxy.cli.running import FAILED, WRONG_USE
 from proxy.errors import ConfigInvalid
@@ -38,7 +38,16 @@ def cli() -> None:
     harden()
 
 
-for command in (operate.serve, check.check, check.schema, operate.migrate, demo.demo, unseal.unseal, unseal.seal):
+for command in (
+    operate.serve,
+    check.check,
+    check.schema,
+    operate.migrate,
+    demo.demo,
+    unseal.unseal,
+    unseal.seal,
+    reveal.reveal,
+):
     cli.add_command(command)
 keys.keys.add_command(ceremony.ceremony)
 for group in (apps.app, audit.audit, ca.ca, keys.keys, operators.operator):

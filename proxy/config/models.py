@@ -47,6 +47,13 @@ class LimitsConfig(Model):
     stop_seconds: Seconds = 30
 
 
+class BreakGlassConfig(Model):
+    """`enabled`: whether a value can be seen with `panless reveal`; `minutes`: from the request to the showing."""
+
+    enabled: bool = False
+    minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+
+
 class Config(Model):
     """The whole file. `folder` is where it stands: relative paths in it are relative to that."""
 
@@ -57,6 +64,7 @@ class Config(Model):
     vault: VaultConfig = VaultConfig()
     limits: LimitsConfig = LimitsConfig()
     secrets: SecretsConfig = SecretsConfig()
+    break_glass: BreakGlassConfig = BreakGlassConfig()
     listen: ListenConfig = ListenConfig()
     inbound: tuple[InboundConfig, ...] = ()
     outbound: tuple[OutboundConfig, ...] = ()

@@ -19,6 +19,18 @@ from vault.errors.access import (
 from vault.errors.base import (
     PanlessError,
 )
+from vault.errors.break_glass import (
+    BreakGlassApproved,
+    BreakGlassDisabled,
+    BreakGlassExpired,
+    BreakGlassNoTerminal,
+    BreakGlassNotApproved,
+    BreakGlassNotYours,
+    BreakGlassOwnRequest,
+    BreakGlassRefused,
+    BreakGlassSpent,
+    BreakGlassUnknown,
+)
 from vault.errors.keys import (
     AuthorityMissing,
     KeyCompromised,
@@ -92,6 +104,16 @@ __all__ = [
     "AuthorityMissing",
     "AuthorityNextExists",
     "AuthorityNextMissing",
+    "BreakGlassApproved",
+    "BreakGlassDisabled",
+    "BreakGlassExpired",
+    "BreakGlassNoTerminal",
+    "BreakGlassNotApproved",
+    "BreakGlassNotYours",
+    "BreakGlassOwnRequest",
+    "BreakGlassRefused",
+    "BreakGlassSpent",
+    "BreakGlassUnknown",
     "CardTokenGiven",
     "CardTokensExhausted",
     "CeremonyRefused",

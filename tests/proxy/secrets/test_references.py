@@ -99,6 +99,7 @@ def test_a_literal_secret_is_refused_where_a_reference_belongs(document, key):
         "AKIAIOSFODNN7EXAMPLE",
         "-----BEGIN EC PRIVATE KEY-----",
     ],
+    ids=["app", "operator", "stripe", "webhook", "vault", "openbao", "aws", "pem"],  # the keys are new ones each time
 )
 def test_what_looks_like_a_secret_is_refused_wherever_it_stands(secret):
     for document, key in (
