@@ -234,8 +234,6 @@ class BreakGlass:
 def _check(action: str, operator: Operator, asked: GlassRow | None, request: UUID, *, terminal: bool) -> None:
     """Raise BreakGlassRefused unless this person may take this step now."""
     about = {"request": str(request)}
-    if not terminal:
-        raise BreakGlassNoTerminal
     if asked is None:
         raise BreakGlassUnknown(**about)
     if asked.expires_at <= datetime.now(UTC):
@@ -253,3 +251,5 @@ def _check(action: str, operator: Operator, asked: GlassRow | None, request: UUI
         raise BreakGlassNotApproved(**about)
     if asked.revealed_at is not None:
         raise BreakGlassSpent(**about)
+    if not terminal:
+        raise BreakGlassNoTerminal
