@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shlex
 
 import aiohttp
-import asyncpg
 import pytest
 
 from tests.harness import configuration
-from tests.harness.embedded import value as one_value
 from tests.harness.process import COMMAND, panless, serving
 from tests.harness.terminal import Terminal
 from tests.harness.upstream import recording
 
 PAN = "4000056655665556"
 REASON = "chargeback 4711, asked for by the bank"
-PEOPLE = {"ann": "operator", "abe": "operator", "bob": "approver", "bea": "approver", "cleo": "auditor"}
+PEOPLE = {"ann": "operator", "bob": "approver"}
 
 
 class World:
@@ -54,14 +51,6 @@ class World:
         found = await self.running.events()
         return [each for each in found if each["action"].startswith(("break_glass.", "operator.sign_in"))]
 
-    async def execute(self, sql: str, *arguments) -> None:
-        host = str(self.folder / "data" / "run")
-        connection = await asyncpg.connect(host=host, user="panless_owner", database="panless", ssl=False)
-        try:
-            await connection.execute(sql, *arguments)
-        finally:
-            await connection.close()
-
     def show(self, who: str, request: str) -> str:
         words = [*COMMAND, "reveal", "--show", request, "--key-from", f"file:{who}.key"]
         return shlex.join([*words, "-c", str(self.running.config)]) + "\n"
@@ -87,6 +76,7 @@ async def world(tmp_path_factory):
 
 async def test_who_asked_sees_the_value_on_a_terminal_once_and_it_is_nowhere_else(world, tmp_path):
     request = await world.approved()
+    await world.refused("break_glass_no_terminal", "ann", "--show", request)  # a pipe; nothing is spent
     async with Terminal(tmp_path / "home") as terminal:
         await terminal.until("shell> ")
         terminal.type(world.show("ann", request))
@@ -109,6 +99,7 @@ async def test_who_asked_sees_the_value_on_a_terminal_once_and_it_is_nowhere_els
     assert steps == [
         ("break_glass.request", "ann", "permitted", None, REASON),
         ("break_glass.approve", "bob", "permitted", None, REASON),
+        ("break_glass.reveal", "ann", "denied", "break_glass_no_terminal", REASON),
         ("break_glass.reveal", "ann", "permitted", None, REASON),
         ("break_glass.reveal", "ann", "denied", "break_glass_spent", REASON),
     ]
@@ -120,67 +111,15 @@ async def test_who_asked_sees_the_value_on_a_terminal_once_and_it_is_nowhere_els
     assert (await panless("audit", "verify", "-c", world.running.config)).code == 0
 
 
-async def test_two_terminals_at_once_show_it_once(world, tmp_path):
-    request = await world.approved()
-    async with Terminal(tmp_path / "one") as one, Terminal(tmp_path / "two") as two:
-        for terminal in (one, two):
-            await terminal.until("shell> ")
-        for terminal in (one, two):
-            terminal.type(world.show("ann", request))
-        ends = [asyncio.create_task(each.until_any(PAN, "break_glass_spent")) for each in (one, two)]
-        assert sorted(await asyncio.gather(*ends)) == sorted([PAN, "break_glass_spent"])
-
-
-async def test_nobody_sees_it_alone(world):
-    request = await world.asked("bob")
-    await world.refused("break_glass_own_request", "bob", "--approve", request)
-    await world.refused("operator_not_permitted", "ann", "--approve", request)
-    await world.refused("operator_not_permitted", "cleo", "--approve", request)
-    await world.refused("operator_not_permitted", "cleo", world.token, "--reason", REASON)
-    await world.refused("break_glass_not_approved", "bob", "--show", request)
-    # Neither can the database be made to say so by mistake.
-    with pytest.raises(asyncpg.CheckViolationError):
-        await world.execute("UPDATE break_glass SET approved_by = requested_by, approved_at = now()")
-    assert (await world.reveal("bea", "--approve", request)).code == 0
-    await world.refused("break_glass_approved", "bea", "--approve", request)
-    await world.refused("break_glass_not_yours", "abe", "--show", request)
-    await world.refused("break_glass_not_yours", "bea", "--show", request)
-
-
-async def test_without_a_terminal_nothing_is_shown_and_nothing_is_spent(world):
-    request = await world.approved()
-    await world.refused("break_glass_no_terminal", "ann", "--show", request)
-    spent = f"SELECT count(*) FROM break_glass WHERE id = '{request}' AND revealed_at IS NOT NULL"
-    assert await one_value(world.running.config, spent) == 0
-
-
-async def test_time_runs_out(world):
-    asked, approved = await world.asked(), await world.approved()
-    await world.execute("UPDATE break_glass SET expires_at = now() WHERE id = ANY($1::uuid[])", [asked, approved])
-    await world.refused("break_glass_expired", "bob", "--approve", asked)
-    await world.refused("break_glass_expired", "ann", "--show", approved)
-    await world.refused("break_glass_unknown", "bob", "--approve", "00000000-0000-7000-8000-000000000000")
-
-
-async def test_verification_codes_and_what_is_no_token_cannot_be_asked_for(world):
-    await world.refused("token_malformed", "ann", world.cvc, "--reason", REASON)
-    await world.refused("token_malformed", "ann", "4242", "--reason", REASON)
-    await world.refused("token_unknown", "ann", "tok_01h455vb4pex5vsknk084sn02q", "--reason", REASON)
-
-
 async def test_it_is_off_unless_it_is_switched_on(world):
     off = world.running.config.with_name("off.toml")
     await world.refused("break_glass_disabled", "ann", world.token, "--reason", REASON, config=off)
 
 
-async def test_a_key_is_never_an_argument_and_a_wrong_one_is_recorded(world):
+async def test_a_key_is_never_an_argument(world):
     key = (world.folder / "ann.key").read_text()
     done = await panless("reveal", world.token, "--reason", "x", "--key-from", key, "-c", world.running.config)
     assert (done.code, key in done.err) == (2, False)
-    (world.folder / "wrong.key").write_text("plo_wrong")
-    done = await world.reveal("wrong", world.token, "--reason", REASON)
-    assert (done.code, "operator_unknown" in done.err) == (1, True)
-    assert (await world.events())[-1]["code"] == "operator_unknown"
     assert not re.search(r"plo_[a-z2-7]{20}", json.dumps(await world.running.events()))
 
 
@@ -188,17 +127,3 @@ async def test_a_reason_is_needed_and_is_no_place_for_a_card(world):
     for arguments in ((), ("--reason", " "), ("--reason", f"card {PAN}"), ("--reason", "x" * 501)):
         done = await world.reveal("ann", world.token, *arguments)
         assert (done.code, PAN in done.err) == (2, False)
-
-
-async def test_a_record_that_does_not_open_is_a_failed_reveal(world, tmp_path):
-    request = await world.approved()
-    await world.execute("UPDATE tokens SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1)")
-    try:
-        async with Terminal(tmp_path / "home") as terminal:
-            await terminal.until("shell> ")
-            terminal.type(world.show("ann", request))
-            await terminal.until("record_corrupt")
-    finally:
-        await world.execute("UPDATE tokens SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1)")
-    last = (await world.events())[-1]
-    assert (last["action"], last["outcome"], last["code"]) == ("break_glass.reveal", "failed", "record_corrupt")
