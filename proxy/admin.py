@@ -1,9 +1,10 @@
-"""The admin listener: health, readiness, metrics. It shows nothing of any card, and changes nothing."""
+"""The admin listener: health, readiness, metrics, the audit log. It shows nothing of any card, and changes nothing."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
+from proxy.audit_reading import AuditReading
 from proxy.edge.exchange import Exchange
 from proxy.edge.metrics import Metrics
 from proxy.errors import MethodNotAllowed, RouteNotFound
@@ -12,11 +13,15 @@ from vault.service import Vault
 
 
 class Admin:
-    """`/healthz`: the process answers. `/readyz`: database and key provider do, too. `/metrics`: Prometheus."""
+    """`/healthz`: the process answers. `/readyz`: database and key provider do, too. `/metrics`: Prometheus.
 
-    def __init__(self, vault: Vault, metrics: Metrics) -> None:
+    `/audit/events` is for auditors who have signed in; the others are open.
+    """
+
+    def __init__(self, vault: Vault, metrics: Metrics, reading: AuditReading) -> None:
         self._vault = vault
         self._metrics = metrics
+        self._reading = reading
 
     async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
@@ -31,6 +36,9 @@ class Admin:
             case "/metrics":
                 exchange.route = "metrics"
                 return self._rendered()
+            case "/audit/events":
+                exchange.route = "audit-events"
+                return await self._reading.answer(request, exchange)
             case _:
                 raise RouteNotFound
 

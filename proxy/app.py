@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
 from aiohttp import web
 
 from proxy.admin import Admin
+from proxy.audit_reading import AuditReading
+from proxy.compiled import Compiled
 from proxy.config import Config, ListenerConfig
-from proxy.config.signing import SigningConfig
 from proxy.control import Control
 from proxy.edge.certificates import Certificates
+from proxy.edge.connect import Connect
+from proxy.edge.connection import Opening
 from proxy.edge.exchange import Exchange
 from proxy.edge.listener import Handler, Listener, Stoppable, stop_all
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import ERROR_HEADER, problem
 from proxy.edge.tunnel import ForwardListener
 from proxy.errors import ConfigInvalid, ShuttingDown
-from proxy.forward import Forward, ForwardRoute
-from proxy.hosts import HTTPS_PORT, HostPort
-from proxy.inbound import Inbound
-from proxy.outbound import Outbound
-from proxy.routes import InboundRoute, OutboundRoute, RouteTable
-from proxy.secrets import SecretUnavailable, resolve
-from proxy.settings import policy_of, vault_settings
-from proxy.signing.scheme import Scheme
+from proxy.fetching import fetch
+from proxy.forward import Forward
+from proxy.reloading import Reloading
+from proxy.settings import vault_settings
 from proxy.upstream.client import UpstreamClient
+from proxy.ways import Way, Ways
 from vault.authority import Authority
 from vault.errors import KeyProviderUnavailable, PanlessError, StoreError
 from vault.requests import Context
@@ -43,14 +43,17 @@ from vault.upkeep.startup import Database, ensure_development_kek, open_database
 PURGE_SECONDS = 30
 
 log = structlog.get_logger()
-Way = Callable[[web.BaseRequest, Exchange], Awaitable[web.StreamResponse]]
 
 
 class Panless:
     """One running Panless. `start` returns when every listener accepts; `stop` lets requests in flight end."""
 
     def __init__(self, config: Config) -> None:
-        self._config = config
+        self._config = config  # what was there at the start: listeners, database, keys
+        self._ways: Ways | None = None
+        self._reloading: Reloading | None = None
+        self._certificates: Certificates | None = None
+        self._aside: list[asyncio.Task[None]] = []
         self._metrics = Metrics()
         self._listeners: list[Stoppable] = []
         self._stopping = False
@@ -59,7 +62,6 @@ class Panless:
         self._authority: Authority | None = None
         self._upstream: UpstreamClient | None = None
         self._control: Control | None = None
-        self._purging: asyncio.Task[None] | None = None
 
     @property
     def urls(self) -> dict[str, str]:
@@ -77,29 +79,61 @@ class Panless:
     async def _start(self) -> None:
         if not any(listener for _, listener in self._config.listen) and not any(r.bind for r in self._config.outbound):
             raise ConfigInvalid(file=str(self._config.file), key="listen", problem="no listener is configured")
-        settings = vault_settings(self._config)
-        inbound = RouteTable([InboundRoute.compile(route) for route in self._config.inbound])
-        outbound = compile_outbound(self._config)
+        secrets = await fetch(self._config)
+        compiled = Compiled.compile(self._config, secrets)
+        settings = vault_settings(self._config, lambda: secrets if self._ways is None else self._ways.compiled.secrets)
         self._upstream = UpstreamClient()
-        for route in (*self._config.inbound, *self._config.outbound):
-            self._upstream.add(route, self._config)
         database = await self._open_database(settings)
         vault = self._vault = await Vault.open(settings, database)
         await self._report(vault)
         unsealing = Unsealing(vault)
         await unsealing.started()
-        listen, parts = self._config.listen, (vault, self._upstream, self._config.limits, self._metrics)
-        policy = policy_of(self._config)
-        await self._listen("inbound", listen.inbound, Inbound(inbound, *parts, policy=policy).handle)
-        by_path = RouteTable([route for route in outbound if route.path])
-        await self._listen("outbound", listen.outbound, Outbound(by_path, *parts, policy=policy).handle)
-        alone = [ForwardRoute(route, Outbound(route.alone(), *parts, policy=policy)) for route in outbound]
-        await self._listen_forward(alone, settings, database, vault)
-        await self._listen("admin", listen.admin, Admin(vault, self._metrics).handle)
-        for route, each in zip(self._config.outbound, alone, strict=True):
-            await self._listen(route.name, route.listener, each.way.handle)
+        listen = self._config.listen
+        if listen.forward is not None:
+            self._certificates = await self._open_authority(settings, database, vault)
+        self._apply(compiled)
+        await self._listen("inbound", listen.inbound, self._way(lambda now: now.inbound.handle))
+        await self._listen("outbound", listen.outbound, self._way(lambda now: now.outbound.handle))
+        await self._listen_forward()
+        await self._listen(
+            "admin", listen.admin, Admin(vault, self._metrics, AuditReading(vault.operators, database)).handle
+        )
+        for route in self._config.outbound:
+            await self._listen(route.name, route.listener, self._own_way(route.name))
         await self._listen_control(settings, database, unsealing, vault)
-        self._purging = asyncio.create_task(self._purge())
+        self._reloading = Reloading(lambda: self._now.compiled, self._apply, self._record_change, self._metrics)
+        self._aside = [asyncio.create_task(self._purge()), asyncio.create_task(self._reloading.run())]
+
+    def reload(self) -> None:
+        """Read configuration and secrets again, aside; what is wrong changes nothing."""
+        if self._reloading is not None:
+            self._reloading.ask()
+
+    @property
+    def _now(self) -> Ways:
+        assert self._ways is not None  # noqa: S101  # they are there before any listener is
+        return self._ways
+
+    def _apply(self, compiled: Compiled) -> None:
+        """Let a configuration take over: for every request that begins from now on."""
+        assert self._vault is not None and self._upstream is not None  # noqa: S101, PT018
+        self._vault.limit(compiled.limits)
+        self._ways = Ways(compiled, self._vault, self._upstream, self._metrics, self._certificates)
+
+    def _own_way(self, name: str) -> Way:
+        return self._way(lambda now: now.own(name))
+
+    def _way(self, of: Callable[[Ways], Way]) -> Way:
+        """Return a way that is looked up for each request, among those that are in force then."""
+
+        async def way(request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+            return await of(self._now)(request, exchange)
+
+        return way
+
+    async def _record_change(self, action: str, *, reason: str | None = None, refusal: str | None = None) -> None:
+        if self._vault is not None:
+            await self._vault.record(action, _own_context(), reason=reason, refusal=refusal)
 
     async def _report(self, vault: Vault) -> None:
         """Record the start, also of a Panless whose key provider does not answer yet."""
@@ -134,24 +168,30 @@ class Panless:
             return
         await self._begin(Listener(name, config, self._config, self._answering(name, way)))
 
-    async def _listen_forward(
-        self, routes: Sequence[ForwardRoute], settings: VaultSettings, database: Database, vault: Vault
-    ) -> None:
-        config = self._config.listen.forward
-        if config is None:
-            return
+    async def _open_authority(self, settings: VaultSettings, database: Database, vault: Vault) -> Certificates:
         if settings.embedded:
             with suppress(KeyProviderUnavailable):  # it is made when the vault is unsealed
                 await ensure_authority(vault.keks, database)
         self._authority = await Authority.open(vault.keks, database)
-        by_host = {
-            HostPort.parse(host, default_port=HTTPS_PORT): each
-            for route, each in zip(self._config.outbound, routes, strict=True)
-            for host in route.hosts
-        }
-        forward = Forward(by_host, vault, Certificates(self._authority.leaf))
-        answering = self._answering("forward", forward.handle)
-        await self._begin(ForwardListener(config, self._config, answering, forward.opens, self._note))
+        return Certificates(self._authority.leaf)
+
+    async def _listen_forward(self) -> None:
+        config = self._config.listen.forward
+        if config is None:
+            return
+
+        async def opens(connect: Connect, exchange: Exchange) -> Opening:
+            return await self._forward.opens(connect, exchange)
+
+        async def way(request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+            return await self._forward.handle(request, exchange)
+
+        await self._begin(ForwardListener(config, self._config, self._answering("forward", way), opens, self._note))
+
+    @property
+    def _forward(self) -> Forward:
+        assert self._now.forward is not None  # noqa: S101  # there is a forward listener
+        return self._now.forward
 
     async def _begin(self, listener: Stoppable) -> None:
         self._listeners.append(listener)
@@ -229,8 +269,8 @@ class Panless:
         if self._control is not None:
             await self._control.stop()
         await stop_all(self._listeners)
-        if self._purging is not None:
-            self._purging.cancel()
+        for task in self._aside:
+            task.cancel()
         if self._upstream is not None:
             await self._upstream.close()
         if self._vault is not None:
@@ -247,35 +287,6 @@ class Panless:
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
         self._authority = None
         log.info("stopped")
-
-
-def compile_outbound(config: Config) -> list[OutboundRoute]:
-    """Compile the outbound routes with their secrets; raises ConfigInvalid if one is not to be had."""
-    routes = []
-    for number, route in enumerate(config.outbound):
-        key = f"outbound.{number}"
-        secret = None
-        if route.credential is not None and route.credential.secret is not None:
-            secret = _secret(route.credential.secret, config, f"{key}.credential.secret")
-        signing = _signing(route.signing, config, f"{key}.signing") if route.signing is not None else None
-        routes.append(OutboundRoute.compile(route, secret, signing))
-    return routes
-
-
-def _signing(signing: SigningConfig, config: Config, key: str) -> Scheme:
-    app_secret = _secret(signing.app_secret, config, f"{key}.app_secret")
-    secret = _secret(signing.secret, config, f"{key}.secret")
-    try:
-        return signing.compile(signing.secrets(app_secret, secret))
-    except ValueError as error:
-        raise ConfigInvalid(file=str(config.file), key=key, problem=str(error)) from None
-
-
-def _secret(reference: str, config: Config, key: str) -> str:
-    try:
-        return resolve(reference, config.folder)
-    except SecretUnavailable as error:
-        raise ConfigInvalid(file=str(config.file), key=key, problem=str(error)) from None
 
 
 def _own_context() -> Context:

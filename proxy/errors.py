@@ -16,6 +16,12 @@ class ConfigInvalid(PanlessError):
     remedy = "Correct the configuration; `panless check --config FILE` tells whether it is right."
 
 
+class RestartNeeded(PanlessError):
+    code = "restart_needed"
+    message = "{key} of the configuration cannot change while Panless runs; nothing has changed."
+    remedy = "Start Panless again for it, or put the configuration back as it was and send SIGHUP once more."
+
+
 class AddressUnavailable(PanlessError):
     code = "address_unavailable"
     message = "Listener {listener} cannot bind {bind}: {reason}."
@@ -95,6 +101,12 @@ class MethodNotAllowed(RequestError):
     code = "method_not_allowed"
     message = "Route {route} does not take this method."
     remedy = "Use another method; operators: name it in the route's `methods`."
+
+
+class FilterInvalid(RequestError):
+    code = "filter_invalid"
+    message = "The filter {name} of the query cannot be used."
+    remedy = "Filters are those of `panless audit list`, each once: times in RFC 3339, limit from 1 to 10000."
 
 
 class ContentTypeMissing(RequestError):

@@ -44,21 +44,24 @@ class Forward:
             raise ConnectHostUnknown
         exchange.route, exchange.destination = found.route.name, found.route.destination
         key = proxy_key(connect.authorization)
-        if key is not None:
-            exchange.app = (await self._vault.identify(key, exchange.context)).app
+        certificate = exchange.certificate if key is None else None
+        if key is not None or certificate is not None:
+            exchange.app = (await self._vault.identify(key or "", exchange.context, certificate)).app
         tls = await self._certificates.context(connect.to.host)
-        return Opening(Tunnel(connect.to, key or ""), tls)
+        return Opening(Tunnel(connect.to, key or "", certificate), tls)
 
     async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         """Handle a request inside a tunnel. The application is identified anew: its key may be revoked by now."""
         tunnel = tunnel_of(request)
-        found = self._routes[tunnel.to]
+        found = self._routes.get(tunnel.to)
+        if found is None:  # the configuration has changed since the tunnel was opened
+            raise ConnectHostUnknown
         exchange.route, exchange.destination = found.route.name, found.route.destination
         if not _is_for(tunnel.to, request):
             answer = problem(HostMismatch(), exchange.request_id)
             answer.force_close()
             return answer
-        exchange.key = tunnel.key
+        exchange.key, exchange.certificate = tunnel.key, tunnel.certificate
         return await found.way.handle(request, exchange)
 
 

@@ -11,7 +11,7 @@ from proxy.config import LimitsConfig
 from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
-from proxy.edge.identity import KEY_HEADER
+from proxy.edge.identity import KEY_HEADER, certificate_for, find_key
 from proxy.edge.intake import Incoming, take
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
@@ -70,6 +70,7 @@ class Inbound:
         path, _, query = request.raw_path.partition("?")
         route = self._routes.match(request.method, request.raw_path)
         exchange.route, exchange.destination = route.name, route.destination
+        await self._admit(request, route, exchange)
         target = route.upstream_path(path), query
         tokenizes = route.guard == Mode.TOKENIZE.value
         headers = _forwarded(request, exchange)
@@ -79,6 +80,23 @@ class Inbound:
         async with answer:
             passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), read_answer(answer, route))
             return await relay(request, exchange, passed)
+
+    async def _admit(self, request: web.BaseRequest, route: InboundRoute, exchange: Exchange) -> None:
+        """Refuse who may not use a route that names its applications; raises Denied."""
+        if route.apps is None:
+            return
+        headers = CIMultiDict(request.headers)
+        certificate = certificate_for(headers, exchange)
+        exchange.app = (await self._vault.identify(find_key(headers, ()), exchange.context, certificate)).app
+        await self._decide(route, exchange)
+
+    async def _decide(self, route: InboundRoute, exchange: Exchange, kinds: frozenset[str] | None = None) -> None:
+        """Ask the policy; raises Denied, which is recorded."""
+        action = Action("tokenize", route.name, route.apps, kinds, exchange.origin)
+        decision = self._policy.decide(Principal(exchange.app or "", route.tenant), action, route.destination)
+        if isinstance(decision, Denial):
+            await self._vault.record_denial(decision, exchange.context)
+            raise Denied(route=route.name)
 
     async def _tokenized(
         self, incoming: Incoming, route: InboundRoute, exchange: Exchange
@@ -102,12 +120,7 @@ class Inbound:
     ) -> Sequence[Token]:
         if not plan.matches:
             return []
-        kinds = frozenset(match.field.kind for match in plan.matches)
-        action = Action("tokenize", route.name, frozenset(), kinds, exchange.origin)
-        decision = self._policy.decide(Principal("", route.tenant), action, route.destination)
-        if isinstance(decision, Denial):
-            await self._vault.record_denial(decision, exchange.context)
-            raise Denied(route=route.name)
+        await self._decide(route, exchange, frozenset(match.field.kind for match in plan.matches))
         tokens = await self._vault.tokenize(new_values(plan), route.tenant, exchange.context, customer=customer)
         for match in plan.matches:
             self._metrics.values.labels("tokenize", match.field.kind).inc()

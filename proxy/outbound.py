@@ -15,12 +15,12 @@ from proxy.config import LimitsConfig
 from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
-from proxy.edge.identity import credential, find_key, put_secret
+from proxy.edge.identity import certificate_for, credential, find_key, put_secret
 from proxy.edge.intake import Incoming, take
 from proxy.edge.metrics import Metrics
 from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
 from proxy.errors import KeyMisplaced, RequestError, ValueGuessed
-from proxy.rewrite.fields import KEY_PREFIX
+from proxy.rewrite.fields import KEY_PREFIXES
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import filled, key_in, references, swapped
@@ -41,7 +41,7 @@ from vault.service import Vault
 _REPLACED = ("host", "expect", "content-length")
 # After these the gateway may still take the same request: the verification code has to be there for it.
 _NOT_DEFINITE = {408, 409, 425, 429}
-_key = re.compile(rb"%b[0-9A-Za-z]{16}" % KEY_PREFIX.encode()).search
+_key = re.compile(rb"(?:%b)[0-9A-Za-z]{16}" % "|".join(KEY_PREFIXES).encode()).search
 
 log = structlog.get_logger()
 
@@ -85,22 +85,23 @@ class Outbound:
         exchange.route, exchange.destination = route.name, route.destination
         headers = end_to_end(request.raw_headers, drop=_REPLACED)
         credential = route.credential
+        certificate = certificate_for(headers, exchange)
         key = key_of_signer(request, route, headers, find_key(headers, credential.slots, exchange.key))
         put_secret(headers, credential.slots, credential.secret, always=credential.always)
         ask_for_readable(headers)
         # Who asks is known before a body is read, unless the key is in it.
-        permit = await self._permit(key, route, exchange) if key or not credential.inside else None
+        permit = await self._permit(key, certificate, route, exchange) if key or not credential.inside else None
         target, signed = (route.upstream_path(path), query), route.signing is not None
         incoming = await take(request, route, target, headers, self._limits, signed=signed)
         found = await find_in(incoming.message, route.fields)
         plan = swapped(found)
-        permit = permit or await self._permit(key_in(found), route, exchange)
+        permit = permit or await self._permit(key_in(found), certificate, route, exchange)
         await self._verify(request, route, incoming, plan, permit=permit, exchange=exchange)
         route.check_required(match.field.at for match in found.matches)
         outgoing = await self._revealed(plan, route, permit, exchange)
         message = renewed(request, route, incoming, outgoing.message)
-        certificate = self._expected(outgoing, exchange)
-        async with await self._upstream.send(route, request.method, message, incoming.streams, certificate) as answer:
+        shown = self._expected(outgoing, exchange)
+        async with await self._upstream.send(route, request.method, message, incoming.streams, shown) as answer:
             # The gateway has answered, whether or not its answer can be passed on.
             await self._settle(answer.status, outgoing.revealed, exchange)
             tenant = permit.principal.tenant
@@ -108,15 +109,15 @@ class Outbound:
                 request, exchange, route, answer, secrets=outgoing.secrets, tenant=tenant
             )
 
-    async def _permit(self, key: str, route: OutboundRoute, exchange: Exchange) -> Permit:
-        principal = await self._vault.identify(key, exchange.context)
+    async def _permit(self, key: str, certificate: bytes | None, route: OutboundRoute, exchange: Exchange) -> Permit:
+        principal = await self._vault.identify(key, exchange.context, certificate)
         exchange.app = principal.app
         return await self._decided(principal, route, exchange)
 
     async def _decided(
         self, principal: Principal, route: OutboundRoute, exchange: Exchange, kinds: frozenset[str] | None = None
     ) -> Permit:
-        action = Action("reveal", route.name, route.apps, kinds, exchange.origin)
+        action = Action("reveal", route.name, route.apps or None, kinds, exchange.origin)
         decision = self._policy.decide(principal, action, route.destination)
         if isinstance(decision, Denial):
             await self._vault.record_denial(decision, exchange.context)

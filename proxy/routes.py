@@ -72,11 +72,15 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class InboundRoute(Route):
+    """`apps`: who may use it; None: anybody."""
+
     tenant: str
+    apps: frozenset[str] | None = None
 
     @classmethod
     def compile(cls, config: InboundConfig) -> InboundRoute:
-        return cls(**cls.common(config, exceptions(config)), tenant=config.tenant)  # type: ignore[arg-type]
+        common = cls.common(config, exceptions(config))
+        return cls(**common, tenant=config.tenant, apps=config.apps)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

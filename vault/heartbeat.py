@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from vault.braking import Brakes
 from vault.crypto.sharing import Peer
@@ -15,21 +16,33 @@ from vault.errors import KeyUnavailable, PanlessError
 from vault.keys.keks import Keks
 from vault.keys.keyring import Keyring
 from vault.keys.lease_keys import LeaseKeys
+from vault.store.last_use import LastUse
 from vault.store.processes import ProcessRows
 
 BEAT_SECONDS = 1.0
 HEALTH_EVERY = 10
+USES_EVERY = 60
 
 
 class Heartbeat:
     """The heartbeat of one process. `providers_up` tells whether the key providers answered when last asked."""
 
-    def __init__(self, keks: Keks, keyring: Keyring, lease_keys: LeaseKeys, rows: ProcessRows, brakes: Brakes) -> None:
+    def __init__(
+        self,
+        keks: Keks,
+        keyring: Keyring,
+        lease_keys: LeaseKeys,
+        rows: ProcessRows,
+        *,
+        brakes: Brakes,
+        uses: Sequence[LastUse] = (),
+    ) -> None:
         self._keks = keks
         self._keyring = keyring
         self._lease_keys = lease_keys
         self._rows = rows
         self._brakes = brakes
+        self._uses = uses
         self._beating: asyncio.Task[None] | None = None
         self.providers_up = True
 
@@ -45,6 +58,7 @@ class Heartbeat:
         self._beating.cancel()
         await asyncio.gather(self._beating, return_exceptions=True)
         self._lease_keys.forget()
+        await self._write_uses()
         with contextlib.suppress(PanlessError):  # others see it by its silence
             await self._rows.leave(self._lease_keys.id)
 
@@ -60,6 +74,13 @@ class Heartbeat:
                     await self._rows.clean()
             if number % HEALTH_EVERY == 0:
                 await self._ask_providers()
+            if number % USES_EVERY == 0:
+                await self._write_uses()
+
+    async def _write_uses(self) -> None:
+        for each in self._uses:
+            with contextlib.suppress(PanlessError):
+                await each.write()
 
     async def _beat(self) -> None:
         changes = await self._keyring.refresh()

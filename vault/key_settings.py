@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 # Read anew whenever it is needed: tokens and PINs are replaced while Panless runs. Raises ValueError, without a value.
 Secret = Callable[[], str]
@@ -22,9 +23,29 @@ class FileSettings:
 class AppRole:
     """Signing in to OpenBao or HashiCorp Vault as an AppRole."""
 
-    role_id: str
+    role_id: str | Secret
     secret_id: Secret
     mount: str = "approle"
+
+
+class OpenBaoSettings(Protocol):
+    """How a server of OpenBao or HashiCorp Vault is called. `login`: a token, or an AppRole that gets one."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def login(self) -> Secret | AppRole: ...
+
+    @property
+    def namespace(self) -> str | None: ...
+
+    @property
+    def ca(self) -> Path | None: ...
+
+    @property
+    def timeout(self) -> float:
+        """Seconds, for each call."""
 
 
 @dataclass(frozen=True, slots=True)

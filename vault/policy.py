@@ -78,11 +78,10 @@ class Policy:
         return Denial(principal, action.name, action.route, destination, "not_permitted", rule, self.version)
 
     def _verdict(self, principal: Principal, action: Action) -> tuple[bool, str]:
-        named = principal.app in action.apps
-        if (action.apps and not named) or not (self.rules or named or action.name == "tokenize"):
+        if action.apps is not None and principal.app not in action.apps:
             return False, BY_ROUTE
         if not self.rules:
-            return True, BY_ROUTE
+            return action.apps is not None or action.name == "tokenize", BY_ROUTE
         found = list(self._deciding(principal, action))
         if any(rule is None for rule in found):
             return False, NO_RULE
@@ -97,3 +96,17 @@ class Policy:
             )
         for kind in sorted(action.kinds or ()):
             yield next((r for r in self.rules if not r.misses(action, principal.app, kind)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class GlassPermit:
+    """Allowed once: `operator` may see the value of `token`, because `approver`, another person, agreed.
+
+    It exists only after the event of it is committed.
+    """
+
+    request: str
+    operator: str
+    approver: str
+    token: str
+    tenant: str

@@ -15,14 +15,14 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is asked for on one route, which names the applications that it is for.
+    """What is asked for on one route. `apps`: the applications that it is for; None if it names none.
 
     `kinds` is None while it is not known yet of which kinds the values are; `origin` is the peer's address.
     """
 
     name: str
     route: str
-    apps: frozenset[str]
+    apps: frozenset[str] | None
     kinds: frozenset[str] | None = None
     origin: str | None = None
     at: datetime | None = None

@@ -17,8 +17,9 @@ from uuid import UUID
 
 from vault.audit.event import Event, Outcome
 from vault.braking import Brakes
-from vault.crypto.app_key import digest
+from vault.crypto.credentials import Credential, credential_of
 from vault.errors import (
+    AppKeyExpired,
     AppKeyRevoked,
     AppUnknown,
     KeyProviderUnavailable,
@@ -32,6 +33,7 @@ from vault.keys.keyring import Keyring
 from vault.keys.lease_keys import LeaseKeys
 from vault.keys.providers import build_all
 from vault.opening import LOOK_UP_LIMIT, Opening
+from vault.operators import Operators
 from vault.policy import Denial, Permit, Principal
 from vault.recorded import OWN, denial_event, event, reveal_event
 from vault.requests import Context, NewValue, Reference, Revealed
@@ -40,14 +42,17 @@ from vault.sealing import Sealed, Sealing
 from vault.settings import VaultSettings
 from vault.store.apps import KeyHolder, KeyHolders
 from vault.store.batch import Batcher
+from vault.store.credentials import APP_KEYS, OPERATOR_KEYS
 from vault.store.database import Database, Pool, Role
 from vault.store.keys import KeyRows
+from vault.store.last_use import LastUse
 from vault.store.processes import ProcessRows
 from vault.store.records import Known, Records, Wanted
 from vault.store.rows import Write
 from vault.store.velocity import VelocityRows
 from vault.store.writer import Statistics, Writer
 from vault.tokens import Token
+from vault.velocity import Limits
 
 POOL_SIZE = 8
 TRIES = 5
@@ -66,13 +71,18 @@ class Vault:
         processes = ProcessRows(pool)
         self._lease_keys = LeaseKeys(self._keyring, processes, settings.cvc_lifetime)
         self._brakes = Brakes(settings.limits, VelocityRows(pool))
-        self._heartbeat = Heartbeat(self.keks, self._keyring, self._lease_keys, processes, self._brakes)
+        self._app_uses, operator_uses = LastUse(pool, APP_KEYS), LastUse(pool, OPERATOR_KEYS)
+        uses = (self._app_uses, operator_uses)
+        self._heartbeat = Heartbeat(
+            self.keks, self._keyring, self._lease_keys, processes, brakes=self._brakes, uses=uses
+        )
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
         self._revealing = Revealing(self._opening, self._writer, self._brakes)
         self._writer.crossed = self._revealing.crossed
-        self._holders: Batcher[bytes, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
+        self.operators = Operators(pool, self._write_event, operator_uses.note)
+        self._holders: Batcher[Credential, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
         self._ended: Batcher[Sequence[UUID], None] = Batcher(self._records.end_leases, limit=LOOK_UP_LIMIT)
 
     @classmethod
@@ -118,23 +128,31 @@ class Vault:
         await self._keyring.health()
         await self._records.find([Wanted(frozenset(), frozenset())])
 
+    def limit(self, limits: Limits) -> None:
+        """Let other velocity limits hold from now on."""
+        self._brakes.limits = limits
+
     def forget_keys(self) -> None:
         """Hold no unwrapped key any longer."""
         self._keyring.forget()
         self._lease_keys.forget()
 
-    async def identify(self, key: str, context: Context) -> Principal:
-        """Return who holds an application key; raises AppUnknown or AppKeyRevoked, and records that.
+    async def identify(self, key: str, context: Context, certificate: bytes | None = None) -> Principal:
+        """Return who holds an application key or, without one, a client certificate (DER).
 
-        Raises VelocityExceeded for an address that has tried too many.
+        Raises AppUnknown, AppKeyRevoked or AppKeyExpired, and records that; VelocityExceeded for an address that has
+        tried too many.
         """
         self._brakes.check((f"origin:{context.origin}",))
-        stored = digest(key)
-        holder = await self._holders.submit(stored) if stored is not None else None
-        if holder is None:
+        credential = credential_of(key, certificate)
+        holder = await self._holders.submit(credential) if credential is not None else None
+        if credential is None or holder is None:
             raise await self._denied(AppUnknown(), context, "authenticate")
         if holder.revoked:
             raise await self._denied(AppKeyRevoked(), context, "authenticate", app=holder.app)
+        if holder.expires_at is not None and holder.expires_at <= datetime.now(UTC):
+            raise await self._denied(AppKeyExpired(), context, "authenticate", app=holder.app)
+        self._app_uses.note(credential.digest)
         return Principal(holder.app, holder.tenant)
 
     async def record(
@@ -145,11 +163,12 @@ class Vault:
         app: str | None = None,
         tenant: str | None = None,
         refusal: str | None = None,
+        reason: str | None = None,
     ) -> None:
         """Record something that was done without touching a value or, with the code of a `refusal`, was not done."""
         outcome = Outcome.PERMITTED if refusal is None else Outcome.DENIED
         done = event(context, action, outcome, code=refusal, app=app, tenant=tenant)
-        await self._writer.write(Write(lambda _tokens: done))
+        await self._write_event(replace(done, reason=reason))
 
     async def record_denial(self, denial: Denial, context: Context) -> None:
         """Record what policy refused."""
@@ -159,8 +178,10 @@ class Vault:
 
     async def record_certificate(self, permit: Permit, context: Context) -> None:
         """Record that what was revealed goes over a connection with the certificate that the permit names now."""
-        seen = replace(reveal_event(context, permit, ()), action="upstream.certificate")
-        await self._writer.write(Write(lambda _tokens: seen))
+        await self._write_event(replace(reveal_event(context, permit, ()), action="upstream.certificate"))
+
+    async def _write_event(self, done: Event) -> None:
+        await self._writer.write(Write(lambda _tokens: done))
 
     async def tokenize(
         self, values: Sequence[NewValue], tenant: str, context: Context, *, customer: str | None = None

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from proxy.cli.credentials import (
+    certificate_in,
+    certificate_option,
+    check_name,
+    documents,
+    empty_row,
+    expires_option,
+    grace_option,
+    key_option,
+    row,
+    table,
+    told,
+)
 from proxy.cli.running import config_option, opened, run
 from proxy.config import load
 from vault.upkeep import apps as applications
-from vault.upkeep.apps import AppRow
+from vault.upkeep.apps import Application
+from vault.upkeep.credentials import Credential
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
@@ -27,20 +42,39 @@ def app() -> None:
 @click.argument("name")
 @config_option
 @click.option("--tenant", default="default", show_default=True, help="Whose tokens the application may use.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def add(name: str, config_file: Path, tenant: str, as_json: bool) -> None:
+@expires_option
+@certificate_option
+@json_option
+def add(
+    name: str,
+    config_file: Path,
+    tenant: str,
+    expires: timedelta | None,
+    certificate_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     """Give application NAME a key and print it: once, it cannot be shown again.
 
-    An application that exists gets a further key. Name it in a route's `apps`, too.
+    An application that exists gets a further key. Name it in a route's `apps`, too. With --certificate it is known by
+    that client certificate, on listeners whose `tls` names a `client_ca`.
     """
-    if not NAME.fullmatch(name):
-        raise click.BadParameter("a name is made of letters, digits, dots, dashes and underscores", param_hint="NAME")
-    key = run(_add(config_file, name, tenant))
-    if not any(name in route.apps for route in load(config_file).outbound):
+    check_name(name)
+    certificate = certificate_in(certificate_file)
+    key = run(_add(config_file, name, tenant, expires, certificate))
+    config = load(config_file)
+    named = [*(route.apps for route in config.outbound), *(route.apps or () for route in config.inbound)]
+    if not any(name in apps for apps in named):
         click.echo(f"No outbound route of {config_file} names {name} in its `apps` yet.", err=True)
     if as_json:
-        click.echo(json.dumps({"app": name, "key": key}))
-        return
+        click.echo(json.dumps(told({"app": name}, key, certificate)))
+    elif certificate is not None:
+        click.echo(f"{name} is known by certificate {certificate.digest.hex()}.")
+    else:
+        _show(key)
+
+
+def _show(key: str) -> None:
     click.echo(key)
     click.echo(
         "Keep it now: only its digest is stored. The application sends it as Panless-Key, or where the", err=True
@@ -48,53 +82,80 @@ def add(name: str, config_file: Path, tenant: str, as_json: bool) -> None:
     click.echo("gateway's SDK puts the gateway's key.", err=True)
 
 
-async def _add(config_file: Path, name: str, tenant: str) -> str:
+async def _add(
+    config_file: Path, name: str, tenant: str, expires: timedelta | None, certificate: Credential | None
+) -> str:
     async with opened(config_file) as database:
-        return await applications.add_app(database, name, tenant)
+        return await applications.add_app(database, name, tenant, lifetime=expires, certificate=certificate)
 
 
 @app.command("list")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def list_(config_file: Path, as_json: bool) -> None:
-    """Show all applications."""
-    rows = run(_list(config_file))
+    """Show all applications and every key: since when, until when, when it was last used."""
+    found = run(_list(config_file))
     if as_json:
-        documents = [
-            {
-                "app": row.name,
-                "tenant": row.tenant,
-                "created_at": row.created_at.isoformat(),
-                "active_keys": row.active_keys,
-                "revoked_keys": row.revoked_keys,
-            }
-            for row in rows
-        ]
-        click.echo(json.dumps(documents, indent=2))
+        click.echo(json.dumps([_document(each) for each in found], indent=2))
         return
-    table = Table()
-    for column in ("application", "tenant", "since", "active keys", "revoked keys"):
-        table.add_column(column)
-    for row in rows:
-        since = f"{row.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(row.name, row.tenant, since, str(row.active_keys), str(row.revoked_keys))
-    Console().print(table)
+    shown = table("application", "tenant")
+    for each in found:
+        for cells in [row(key) for key in each.keys] or [empty_row()]:
+            shown.add_row(each.row.name, each.row.tenant, *cells)
+    Console().print(shown)
 
 
-async def _list(config_file: Path) -> list[AppRow]:
+def _document(each: Application) -> dict[str, Any]:
+    keys = documents(each.keys)
+    states = [key["state"] for key in keys]
+    return {
+        "app": each.row.name,
+        "tenant": each.row.tenant,
+        "created_at": each.row.created_at.isoformat(),
+        "active_keys": states.count("active"),
+        "revoked_keys": states.count("revoked"),
+        "keys": keys,
+    }
+
+
+async def _list(config_file: Path) -> Sequence[Application]:
     async with opened(config_file) as database:
         return await applications.apps(database)
 
 
-@app.command(short_help="Revoke all keys of an application.")
+@app.command(short_help="Give an application a new key; the old ones end later.")
 @click.argument("name")
 @config_option
-def revoke(name: str, config_file: Path) -> None:
-    """Revoke all keys of application NAME. Requests with them are refused from then on."""
-    revoked = run(_revoke(config_file, name))
+@grace_option
+@expires_option
+@json_option
+def rotate(name: str, config_file: Path, grace: timedelta, expires: timedelta | None, as_json: bool) -> None:
+    """Give application NAME a new key and print it; its old keys work on for the grace, then end.
+
+    Certificates stay as they are: register the next one with `panless app add NAME --certificate FILE`.
+    """
+    key = run(_rotate(config_file, name, grace, expires))
+    if as_json:
+        click.echo(json.dumps({"app": name, "key": key}))
+    else:
+        _show(key)
+
+
+async def _rotate(config_file: Path, name: str, grace: timedelta, expires: timedelta | None) -> str:
+    async with opened(config_file) as database:
+        return await applications.rotate_app(database, name, grace, expires)
+
+
+@app.command(short_help="Revoke keys of an application.")
+@click.argument("name")
+@config_option
+@key_option
+def revoke(name: str, config_file: Path, key: str | None) -> None:
+    """Revoke all keys and certificates of application NAME, or one. Requests with them are refused from then on."""
+    revoked = run(_revoke(config_file, name, key))
     click.echo(f"{revoked} {'key' if revoked == 1 else 'keys'} of {name} revoked.")
 
 
-async def _revoke(config_file: Path, name: str) -> int:
+async def _revoke(config_file: Path, name: str, key: str | None) -> int:
     async with opened(config_file) as database:
-        return await applications.revoke_app(database, name)
+        return await applications.revoke_app(database, name, key)

@@ -15,7 +15,7 @@ from rich.table import Table
 from proxy.cli.running import config_option, dry_run_option, json_option, opened, run
 from proxy.cli.shares import open_sealed
 from proxy.config import load
-from proxy.settings import vault_settings
+from proxy.fetching import fetched_settings
 from vault.errors import VaultSealed
 from vault.upkeep.authorities import StoredAuthority, activate, authorities, make_next, trusted
 from vault.upkeep.startup import Database, Keks, ensure_development_kek, open_keks
@@ -109,7 +109,7 @@ def _write(out: Path, bundle: str) -> None:
 
 
 async def _with_database(file: Path, work: Callable[[Keks, Database], Awaitable[Result]]) -> Result:
-    settings = vault_settings(load(file))
+    settings = await fetched_settings(load(file))
     async with opened(file) as database:
         await ensure_development_kek(settings, database)
         async with open_keks(settings, database) as keks:

@@ -14,7 +14,7 @@ from rich.table import Table
 from proxy.cli.running import config_option, run
 from proxy.cli.shares import collect
 from proxy.config import load
-from proxy.settings import vault_settings
+from proxy.fetching import fetched_settings
 from vault.key_settings import CustodiansSettings
 from vault.upkeep.ceremony import Ceremony, Rehearsal, hold
 
@@ -59,7 +59,7 @@ def ceremony(
 
 
 def _settings(config_file: Path) -> CustodiansSettings:
-    for settings in vault_settings(load(config_file)).providers:
+    for settings in run(fetched_settings(load(config_file))).providers:
         if isinstance(settings, CustodiansSettings):
             return settings
     raise click.UsageError("This is for provider `custodians` of [keys].")

@@ -10,12 +10,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxy.app import compile_outbound
 from proxy.cli import rehearse
 from proxy.cli.exits import FAILED
-from proxy.cli.running import config_option
+from proxy.cli.running import config_option, run
+from proxy.compiled import compile_outbound
 from proxy.config import Config, OutboundConfig, RouteConfig, config_schema, load
 from proxy.edge.listener import tls_context
+from proxy.fetching import fetch
 from proxy.settings import vault_settings
 from proxy.upstream.client import upstream_tls
 
@@ -74,8 +75,9 @@ def schema() -> None:
 
 
 def _check(config: Config, config_file: Path) -> None:
-    vault_settings(config)
-    compile_outbound(config)
+    secrets = run(fetch(config))
+    vault_settings(config, lambda: secrets)
+    compile_outbound(config, secrets)
     for listener, given in (*config.listen, *((route.name, route.listener) for route in config.outbound)):
         if given is not None:
             tls_context(listener, given, config)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from proxy.cli.running import opened, run
 from proxy.cli.shares import open_sealed
 from proxy.config import load
-from proxy.settings import vault_settings
+from proxy.fetching import fetched_settings
 from vault.errors import VaultSealed
 from vault.upkeep.keychain.work import Work, work
 from vault.upkeep.startup import ensure_development_kek
@@ -27,7 +27,7 @@ def on_keys(config_file: Path, label: str, job: Callable[[Work], Awaitable[Resul
 
 
 async def _on_keys(config_file: Path, label: str, job: Callable[[Work], Awaitable[Result]], *, quiet: bool) -> Result:
-    settings = vault_settings(load(config_file))
+    settings = await fetched_settings(load(config_file))
     console = Console(stderr=True, quiet=quiet)
     bar = Progress(
         TextColumn("{task.description}"),

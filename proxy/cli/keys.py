@@ -16,7 +16,7 @@ from proxy.cli.destruction import compromise, destroy
 from proxy.cli.rotation import reseal, rotate
 from proxy.cli.running import config_option, json_option, opened, run
 from proxy.config import load
-from proxy.settings import vault_settings
+from proxy.fetching import fetched_settings
 from vault.key_settings import FileSettings
 from vault.upkeep.keychain.status import Keychain, KeyStatus, look
 from vault.upkeep.startup import create_kek
@@ -40,7 +40,7 @@ def init(config_file: Path) -> None:
 
     Keep a copy apart from the database: without the KEK nothing in the vault can be opened again.
     """
-    file = vault_settings(load(config_file)).providers[0]
+    file = run(fetched_settings(load(config_file))).providers[0]
     if not isinstance(file, FileSettings):
         raise click.UsageError("This is for provider `file`; docs/keys.md says how the others get their KEK.")
     create_kek(file)

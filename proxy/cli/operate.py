@@ -12,7 +12,7 @@ from proxy.app import Panless
 from proxy.cli.running import config_option, run
 from proxy.config import Config, load
 from proxy.edge import log
-from proxy.settings import vault_settings
+from proxy.fetching import fetched_settings
 from vault.upkeep import migrate as migrations
 from vault.upkeep.startup import open_database
 
@@ -27,7 +27,8 @@ def serve(config_file: Path, log_level: str) -> None:
 
     Prints one line when every listener accepts: `ready inbound=URL outbound=URL forward=URL admin=URL`, with
     ROUTE=URL for each route that has a port of its own. Logs go to stderr as JSON lines. An embedded database is
-    migrated by itself; an external one has to be migrated before (`panless migrate`).
+    migrated by itself; an external one has to be migrated before (`panless migrate`). SIGHUP lets it read configuration
+    and secrets again: what is wrong changes nothing, and requests under way end as they began.
     """
     log.configure(log_level)
     run(_serve(load(config_file)))
@@ -39,6 +40,7 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     panless = Panless(config)
+    loop.add_signal_handler(signal.SIGHUP, panless.reload)
     starting = asyncio.create_task(panless.start())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -67,7 +69,7 @@ def migrate(config_file: Path) -> None:
 
 
 async def _migrate(config: Config) -> None:
-    database = await open_database(vault_settings(config), holder="command")
+    database = await open_database(await fetched_settings(config), holder="command")
     try:
         applied = await migrations.migrate(database, report=lambda name: click.echo(f"applying {name}"))
     finally:

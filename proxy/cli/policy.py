@@ -64,7 +64,7 @@ def explain(
     kinds = {kind} if kind else ({found.kind} if isinstance(found, TokenRow) else set())
     when = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
     outbound = isinstance(route, OutboundConfig)
-    named = route.apps if isinstance(route, OutboundConfig) else frozenset()
+    named = (route.apps or None) if isinstance(route, OutboundConfig) else route.apps
     action = Action("reveal" if outbound else "tokenize", route.name, named, frozenset(kinds) or None, origin, when)
     rules = policy_of(config)
     decision = rules.decide(Principal(app, whose), action, route.upstream_url.netloc)
@@ -89,7 +89,7 @@ def _route(config: Config, name: str) -> InboundConfig | OutboundConfig:
 
 async def _tenant(config_file: Path, app: str) -> str:
     async with opened(config_file) as database:
-        return next((each.tenant for each in await apps.apps(database) if each.name == app), "default")
+        return next((each.row.tenant for each in await apps.apps(database) if each.row.name == app), "default")
 
 
 def _step(rule: Rule, action: Action, app: str, kind: str | None) -> tuple[str, str, str]:

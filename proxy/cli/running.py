@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from proxy.config import load
-from proxy.settings import vault_settings
+from proxy.fetching import fetched_settings
 from vault.upkeep.migrate import check_schema, migrate
 from vault.upkeep.startup import Database, open_database
 
@@ -49,7 +49,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 @asynccontextmanager
 async def opened(file: Path) -> AsyncIterator[Database]:
     """The database of a configuration, migrated: joined if Panless runs on it, else started for the command."""
-    settings = vault_settings(load(file))
+    settings = await fetched_settings(load(file))
     database = await open_database(settings, holder="command")
     try:
         if settings.embedded:

@@ -32,9 +32,17 @@ def ask(prompt: str) -> str:
             click.echo("No share was given.", err=True)
             raise click.Abort
         return line
+    return ask_hidden(prompt)
+
+
+def ask_hidden(prompt: str) -> str:
+    """Return what is typed at the terminal, without echo; raises click.Abort when there is no terminal."""
+    if not sys.stdin.isatty():
+        click.echo(f"{prompt} is asked for at a terminal.", err=True)
+        raise click.Abort
     with _interruptible():
-        share: str = click.prompt(prompt, hide_input=True, err=True)
-    return share
+        typed: str = click.prompt(prompt, hide_input=True, err=True)
+    return typed
 
 
 async def open_sealed(keks: Keks, *needed: str) -> None:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
 
 from proxy.config.base import Model
 from proxy.config.values import Bind
 
 
 class TlsConfig(Model):
+    """`client_certs`: whether clients have to show a certificate of `client_ca`, or may."""
+
     cert: Path
     key: Path
     client_ca: Path | None = None
+    client_certs: Literal["required", "optional"] = "required"
+
+    @model_validator(mode="after")
+    def _needs_authority(self) -> TlsConfig:
+        if self.client_certs == "optional" and self.client_ca is None:
+            raise ValueError("client_certs: there is no client_ca to verify them with")
+        return self
 
 
 class ListenerConfig(Model):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from proxy import presets
 from proxy.config.keys import PROVIDERS
+from proxy.config.literals import PROBLEM, literal_secret
 from proxy.config.models import Config
 from proxy.errors import ConfigInvalid
 
@@ -60,6 +61,8 @@ def _read(file: Path) -> dict[str, Any] | str:
 
 
 def _check(document: dict[str, Any], file: Path) -> Config | tuple[str, str]:
+    if (literal := literal_secret(document)) is not None:
+        return literal, PROBLEM
     if "file" in document:
         return "file", "Extra inputs are not permitted"
     try:

@@ -12,6 +12,7 @@ from proxy.config.keys import KeysConfig, MainFileKeys
 from proxy.config.listeners import ListenConfig
 from proxy.config.policy import PolicyRule, UnusualConfig, VelocityConfig
 from proxy.config.routes import InboundConfig, OutboundConfig, check_hosts, check_overlap
+from proxy.config.secrets import SecretsConfig, references_in
 from proxy.config.values import DatabaseUrl, Seconds
 
 
@@ -47,6 +48,13 @@ class LimitsConfig(Model):
     stop_seconds: Seconds = 30
 
 
+class BreakGlassConfig(Model):
+    """`enabled`: whether a value can be seen with `panless reveal`; `minutes`: from the request to the showing."""
+
+    enabled: bool = False
+    minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+
+
 class Config(Model):
     """The whole file. `folder` is where it stands: relative paths in it are relative to that."""
 
@@ -56,6 +64,8 @@ class Config(Model):
     keys: KeysConfig = MainFileKeys()
     vault: VaultConfig = VaultConfig()
     limits: LimitsConfig = LimitsConfig()
+    secrets: SecretsConfig = SecretsConfig()
+    break_glass: BreakGlassConfig = BreakGlassConfig()
     listen: ListenConfig = ListenConfig()
     inbound: tuple[InboundConfig, ...] = ()
     outbound: tuple[OutboundConfig, ...] = ()
@@ -73,6 +83,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _check_routes(self) -> Config:
+        self.secrets.check(references_in(self))
         names = [route.name for route in (*self.inbound, *self.outbound)]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two routes are named {min(twice)}")

@@ -74,9 +74,13 @@ class RouteConfig(Model):
 
 
 class InboundConfig(RouteConfig):
-    """`customer`: where the application's own name of the customer stands; what is stored can be erased by it."""
+    """`apps`: only these may use the route, by key or client certificate; left out, anybody may.
+
+    `customer`: where the application's own name of the customer stands; what is stored can be erased by it.
+    """
 
     tenant: Name = "default"
+    apps: frozenset[Name] | None = None
     customer: SelectorText | None = None
 
 

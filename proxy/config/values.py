@@ -5,17 +5,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.rewrite.selectors import Selector
-from proxy.secrets import check_reference
+from proxy.secrets import REFERENCE, check_local, check_reference
 from vault.kinds import KINDS
 
 SecretReference = Annotated[
-    str, AfterValidator(check_reference), WithJsonSchema({"type": "string", "pattern": "^(env|file):.+"})
+    str, AfterValidator(check_reference), WithJsonSchema({"type": "string", "pattern": REFERENCE})
+]
+LocalReference = Annotated[
+    str, AfterValidator(check_local), WithJsonSchema({"type": "string", "pattern": "^(env|file):.+"})
 ]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -64,12 +67,19 @@ def _check_upstream(text: str) -> str:
     return text
 
 
+_is_reference = re.compile(REFERENCE).match
+# What libpq and asyncpg take from the query of a URL and is a secret.
+_SECRET_OPTIONS = {"password", "sslpassword", "oauth_client_secret"}
+
+
 def _check_database_url(text: str) -> str:
-    if text.startswith(("env:", "file:")):
+    if _is_reference(text):
         return check_reference(text)
     if _split(text).scheme not in ("postgres", "postgresql"):
         raise ValueError("a database URL begins with postgresql://, or is given as env:NAME or file:PATH")
-    if _split(text).password or "password=" in text:
+    url = _split(text)
+    named = {name.lower() for name, _ in parse_qsl(url.query, keep_blank_values=True)}
+    if url.password is not None or "password=" in text or named & _SECRET_OPTIONS:
         raise ValueError("a URL with a password has to be given as env:NAME or file:PATH")
     return text
 

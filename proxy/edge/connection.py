@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 import structlog
 
+from proxy.edge.client_certificate import client_certificate
 from proxy.edge.connect import HEAD_END, MAX_HEAD_BYTES, Connect, parse_connect
 from proxy.edge.exchange import Exchange, new_request_id
 from proxy.edge.problem import raw_problem
@@ -31,10 +32,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """An open tunnel: the host that it was opened for, and the application key that came with CONNECT."""
+    """An open tunnel: the host that it was opened for, the application key that came with CONNECT, and the client
+    certificate (DER) of the connection that it goes through.
+    """
 
     to: HostPort
     key: str = field(repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,8 @@ class Connection(asyncio.Protocol):
 
     def _begin(self) -> Exchange:
         peer = self._transport.get_extra_info("peername")
-        return Exchange(self._gate.name, new_request_id(), peer[0] if peer else None)
+        shown = client_certificate(self._transport)
+        return Exchange(self._gate.name, new_request_id(), peer[0] if peer else None, certificate=shown)
 
     async def _answer(self, head: bytes) -> None:
         exchange, stays = self._begin(), False

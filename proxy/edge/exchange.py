@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from proxy.edge.client_certificate import client_certificate
 from proxy.edge.problem import REQUEST_ID_HEADER
-from proxy.rewrite.fields import KEY_PREFIX
+from proxy.rewrite.fields import KEY_PREFIXES
 from vault.requests import Context
 from vault.tokens import type_id, uuid7
 
@@ -31,10 +32,12 @@ class Exchange:
     app: str | None = None
     values: int | None = None
     key: str = field(default="", repr=False)  # what the tunnel was opened with
+    certificate: bytes | None = field(default=None, repr=False)  # what the client showed (DER)
 
     @classmethod
     def begin(cls, listener: str, request: web.BaseRequest) -> Exchange:
-        return cls(listener, _request_id(request), request.remote)
+        shown = client_certificate(request.transport)
+        return cls(listener, _request_id(request), request.remote, certificate=shown)
 
     @property
     def context(self) -> Context:
@@ -57,4 +60,4 @@ def _could_hide(given: str) -> bool:
     It goes into logs and audit events. Letters part a number, other signs do not; a UUID is what it looks like.
     """
     digits = max(map(len, re.split("[A-Za-z]+", _SEPARATORS.sub("", given))))
-    return KEY_PREFIX in given or (digits >= 12 and not _UUID.fullmatch(given))
+    return any(prefix in given for prefix in KEY_PREFIXES) or (digits >= 12 and not _UUID.fullmatch(given))

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from multidict import CIMultiDict
 
-from proxy.rewrite.fields import KEY_PREFIX
+from proxy.edge.exchange import Exchange
+from proxy.rewrite.fields import KEY_PREFIX, KEY_PREFIXES
 
 KEY_HEADER = "Panless-Key"
 AUTHORIZATION = "Authorization"
@@ -33,6 +34,11 @@ def find_key(headers: CIMultiDict[str], slots: Sequence[str], of_tunnel: str = "
         return of_tunnel
     found = [credential for slot in slots if (credential := _read(headers, slot))]
     return next((each for each in found if each.startswith(KEY_PREFIX)), found[0] if found else "")
+
+
+def certificate_for(headers: CIMultiDict[str], exchange: Exchange) -> bytes | None:
+    """Return the client certificate that may identify the application: a Panless-Key, right or not, goes before it."""
+    return None if KEY_HEADER in headers or exchange.key else exchange.certificate
 
 
 def proxy_key(values: Sequence[str]) -> str | None:
@@ -77,7 +83,7 @@ def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | No
 
 def holds_key(value: str) -> bool:
     """Tell whether a header's value holds a Panless key, plain or in Basic."""
-    return KEY_PREFIX in value or any(KEY_PREFIX in part for part in _basic(value))
+    return any(prefix in part for part in (value, *_basic(value)) for prefix in KEY_PREFIXES)
 
 
 def credential(slot: str, secret: str, before: str = "") -> str:

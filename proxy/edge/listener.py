@@ -119,7 +119,8 @@ def tls_context(name: str, config: ListenerConfig, whole: Config) -> ssl.SSLCont
         context.load_cert_chain(whole.resolve(config.tls.cert), whole.resolve(config.tls.key))
         if config.tls.client_ca is not None:
             context.load_verify_locations(whole.resolve(config.tls.client_ca))
-            context.verify_mode = ssl.CERT_REQUIRED
+            optional = config.tls.client_certs == "optional"
+            context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError):
         key = f"listen.{name}.tls" if name in type(whole.listen).model_fields else f"outbound {name}.tls"
         raise ConfigInvalid(file=str(whole.file), key=key, problem="certificate or key cannot be used") from None

@@ -21,7 +21,7 @@ import structlog
 
 from proxy.guard.masking import mask
 
-_APP_KEY = re.compile(r"plk_[a-z2-7]{8,}", re.ASCII)
+_APP_KEY = re.compile(r"pl[ko]_[a-z2-7]{8,}", re.ASCII)
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 

@@ -41,6 +41,9 @@ class Metrics:
             ["route", "guard"],
             registry=self._registry,
         )
+        self.reloads = Counter(
+            "panless_config_reloads", "Configurations read again.", ["outcome"], registry=self._registry
+        )
         self.batches = Gauge("panless_writer_batches", "Commits of the writer.", registry=self._registry)
         self.writes = Gauge("panless_writer_writes", "Requests that those commits served.", registry=self._registry)
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)

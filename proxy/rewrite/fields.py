@@ -19,6 +19,7 @@ CREDENTIAL = "credential"
 CUSTOMER = "customer"
 """The kind of the place where the application's name of the customer stands."""
 KEY_PREFIX = "plk_"
+KEY_PREFIXES = (KEY_PREFIX, "plo_")  # an operator's is for no gateway and no log, either
 """How an application's Panless key begins."""
 
 

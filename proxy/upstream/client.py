@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -32,28 +32,15 @@ _MAX_HEADER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
+class UpstreamSettings:
+    """What a route trusts and shows, and how long it waits."""
+
     tls: ssl.SSLContext | bool
     timeout: aiohttp.ClientTimeout
     shown: Shown
 
-
-class UpstreamClient:
-    """One pool of connections for all routes; each route has its own TLS and time-outs."""
-
-    def __init__(self) -> None:
-        self._settings: dict[str, _Settings] = {}
-        self._session = aiohttp.ClientSession(
-            connector=WatchingConnector(limit=0, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            skip_auto_headers=_NOT_ADDED,
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-        )
-
-    def add(self, route: RouteConfig, config: Config) -> None:
+    @classmethod
+    def compile(cls, route: RouteConfig, config: Config) -> UpstreamSettings:
         """Prepare a route; raises ConfigInvalid if its certificates cannot be used."""
         timeouts = aiohttp.ClientTimeout(
             total=route.timeouts.whole,
@@ -63,7 +50,25 @@ class UpstreamClient:
         tls, shown = upstream_tls(route, config), Shown()
         if isinstance(tls, ssl.SSLContext):
             shown.watch(tls)
-        self._settings[route.name] = _Settings(tls, timeouts, shown)
+        return cls(tls, timeouts, shown)
+
+
+class UpstreamClient:
+    """One pool of connections for all routes; each route has its own TLS and time-outs, by its name."""
+
+    def __init__(
+        self, settings: Mapping[str, UpstreamSettings] | None = None, session: aiohttp.ClientSession | None = None
+    ) -> None:
+        self._settings = settings or {}
+        self._session = session or aiohttp.ClientSession(
+            connector=WatchingConnector(limit=0, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=_NOT_ADDED,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+        )
 
     async def certificate(self, route: Route) -> str | None:
         """Return the SHA-256 (hex) of the certificate that a route's upstream shows; None without TLS.
@@ -80,6 +85,10 @@ class UpstreamClient:
             except (OSError, TimeoutError):
                 raise UpstreamUnreachable(route=route.name) from None
         return settings.shown.certificate
+
+    def having(self, settings: Mapping[str, UpstreamSettings]) -> UpstreamClient:
+        """Return a client with other settings on the same pool; this one goes on with its own."""
+        return UpstreamClient(settings, self._session)
 
     async def send(
         self,

@@ -120,6 +120,13 @@ class OpenBao:
         body = {"policies": [policy] if policy else ["root"], **options}
         return (await self.call("POST", "auth/token/create", body))["auth"]["client_token"]
 
+    async def mount_kv(self) -> None:
+        """Mount version 2 of the KV engine at `secret`; it takes a moment until it can be used."""
+        await self.call("POST", "sys/mounts/secret", {"type": "kv", "options": {"version": "2"}})
+        async with asyncio.timeout(START_SECONDS):
+            while (await self.status("POST", "secret/data/first", {"data": {}}))[0] != 200:
+                await asyncio.sleep(0.1)
+
     async def _answers(self) -> bool:
         try:
             await self.status("GET", "sys/seal-status")

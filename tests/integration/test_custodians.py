@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import fcntl
 import json
 import os
-import pty
 import re
 import shlex
 import signal
 import sys
-import termios
 from pathlib import Path
 
 import aiohttp
@@ -23,6 +20,7 @@ from tests.harness import configuration
 from tests.harness.custodians import HEAD, NAMES, ceremony, unseal, words_in
 from tests.harness.forward import LISTEN, Client, ForwardWorld, routes
 from tests.harness.process import COMMAND, PanlessProcess, panless, serving
+from tests.harness.terminal import Terminal
 from tests.harness.upstream import recording
 
 ROOT = Path(__file__).parents[2]
@@ -341,65 +339,6 @@ async def test_a_missing_record_ends_the_start(config):
     done = await panless("serve", "-c", config)
     assert done.code == 1
     assert "panless keys ceremony" in done.err
-
-
-class Terminal:
-    """A shell at a terminal of its own, as a custodian has it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.screen = b""
-
-    async def __aenter__(self) -> Terminal:
-        self.master, slave = pty.openpty()
-
-        def control_it() -> None:
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        self.home.mkdir()
-        self.shell = await asyncio.create_subprocess_exec(
-            "/bin/bash",
-            "--norc",
-            "--noprofile",
-            "-i",
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            preexec_fn=control_it,
-            cwd=ROOT,
-            env={**os.environ, "HOME": str(self.home), "HISTFILE": str(self.home / "history"), "PS1": "shell> "},
-        )
-        os.close(slave)
-        os.set_blocking(self.master, False)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.shell.returncode is None:
-            self.shell.kill()
-            await self.shell.wait()
-        os.close(self.master)
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    async def until(self, text: str, after: int = 0) -> None:
-        """Wait for a text on the screen."""
-        async with asyncio.timeout(60):
-            while text.encode() not in self.screen[after:]:
-                try:
-                    self.screen += os.read(self.master, 4096)
-                except BlockingIOError:
-                    await asyncio.sleep(0.02)
-
-    async def leave(self) -> None:
-        self.type("exit\n")
-        async with asyncio.timeout(60):
-            while self.shell.returncode is None:
-                try:
-                    self.screen += os.read(self.master, 4096)
-                except (BlockingIOError, OSError):
-                    await asyncio.sleep(0.02)
 
 
 def processes_that_show(text: bytes) -> list[str]:

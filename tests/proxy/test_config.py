@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.app import compile_outbound
+from proxy.compiled import compile_outbound
 from proxy.config import Config, load
 from proxy.config.keys import PROVIDERS
 from proxy.errors import ConfigInvalid
@@ -218,7 +218,7 @@ WRONG = [
     (INBOUND + 'fields = [{ at = "$.a", kind = "cvc", of = "b" }]', "inbound.0.fields.0.of"),
     (INBOUND + f'client_cert = "{CANARY}"', "inbound.0"),
     (INBOUND + f'client_key = "{CANARY}"', "inbound.0"),
-    (INBOUND + 'apps = ["shop"]', "inbound.0.apps"),
+    (INBOUND + 'apps = "shop"', "inbound.0.apps"),
     (INBOUND + 'preset = "stripe"', "inbound.0.preset"),
     (OUTBOUND + 'tenant = "default"', "outbound.0.tenant"),
     (OUTBOUND + f'apps = [" {CANARY}"]', "outbound.0.apps.0"),

@@ -29,7 +29,8 @@ from vault.upkeep.migrate import migrate
 
 TABLES = (
     "tokens, fingerprints, cvc_leases, data_keys, keks, processes, lease_keys, "
-    "app_keys, apps, authorities, audit_events, token_customers, ended_tokens, reveal_counts, stops"
+    "app_keys, apps, operator_keys, operators, break_glass, authorities, audit_events, "
+    "token_customers, ended_tokens, reveal_counts, stops"
 )
 
 

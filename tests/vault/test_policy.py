@@ -31,8 +31,12 @@ def test_every_other_application_is_denied(app):
 
 def test_a_route_that_names_nobody_is_for_nobody():
     for app in ("shop", "", "*"):
-        decision = Policy().decide(Principal(app, "default"), Action("reveal", "gateway", frozenset()), "api.example")
-        assert isinstance(decision, Denial)
+        for name, apps in (("reveal", frozenset()), ("reveal", None), ("tokenize", frozenset())):
+            decision = Policy().decide(Principal(app, "default"), Action(name, "gateway", apps), "api.example")
+            assert isinstance(decision, Denial)
+            if apps is not None:
+                asked = {"name": name, "app": app, "apps": apps}
+                assert isinstance(decided([rule(actions=("reveal", "tokenize"))], **asked), Denial)
 
 
 def test_a_denial_is_no_permit_and_a_permit_cannot_be_changed():
@@ -62,7 +66,7 @@ def decided(rules: Sequence[Rule], **about) -> Permit | Denial:
     asked = {
         "name": "reveal",
         "route": "gateway",
-        "apps": frozenset(),
+        "apps": None,
         "kinds": frozenset({"pan"}),
         "at": NIGHT,
     } | about

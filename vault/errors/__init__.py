@@ -7,14 +7,31 @@ whoever logs or returns one cannot leak a card. Codes are part of the contract a
 from __future__ import annotations
 
 from vault.errors.access import (
+    AppKeyExpired,
     AppKeyRevoked,
     AppUnknown,
     Denied,
+    OperatorKeyExpired,
+    OperatorKeyRevoked,
+    OperatorNotPermitted,
+    OperatorUnknown,
     RevealsStopped,
     VelocityExceeded,
 )
 from vault.errors.base import (
     PanlessError,
+)
+from vault.errors.break_glass import (
+    BreakGlassApproved,
+    BreakGlassDisabled,
+    BreakGlassExpired,
+    BreakGlassNotApproved,
+    BreakGlassNoTerminal,
+    BreakGlassNotYours,
+    BreakGlassOwnRequest,
+    BreakGlassRefused,
+    BreakGlassSpent,
+    BreakGlassUnknown,
 )
 from vault.errors.keys import (
     AuthorityMissing,
@@ -32,6 +49,7 @@ from vault.errors.operating import (
     AuthorityNextExists,
     AuthorityNextMissing,
     CeremonyRefused,
+    CredentialInUse,
     KekNotDestroyed,
     KekNotMade,
     KekOutOfReach,
@@ -39,6 +57,8 @@ from vault.errors.operating import (
     KeyNotReady,
     KeysBusy,
     OperatorError,
+    OperatorNotFound,
+    OperatorOfOtherRole,
     ProcessesSilent,
     ProviderUnknown,
     ShareRejected,
@@ -82,6 +102,7 @@ from vault.errors.values import (
 )
 
 __all__ = [
+    "AppKeyExpired",
     "AppKeyRevoked",
     "AppNotFound",
     "AppOfOtherTenant",
@@ -89,9 +110,20 @@ __all__ = [
     "AuthorityMissing",
     "AuthorityNextExists",
     "AuthorityNextMissing",
+    "BreakGlassApproved",
+    "BreakGlassDisabled",
+    "BreakGlassExpired",
+    "BreakGlassNoTerminal",
+    "BreakGlassNotApproved",
+    "BreakGlassNotYours",
+    "BreakGlassOwnRequest",
+    "BreakGlassRefused",
+    "BreakGlassSpent",
+    "BreakGlassUnknown",
     "CardTokenGiven",
     "CardTokensExhausted",
     "CeremonyRefused",
+    "CredentialInUse",
     "CvcGone",
     "DataDirectoryInUse",
     "DatabaseFailed",
@@ -117,6 +149,12 @@ __all__ = [
     "NotAToken",
     "NotOfItsKind",
     "OperatorError",
+    "OperatorKeyExpired",
+    "OperatorKeyRevoked",
+    "OperatorNotFound",
+    "OperatorNotPermitted",
+    "OperatorOfOtherRole",
+    "OperatorUnknown",
     "PanlessError",
     "ProcessesSilent",
     "ProviderUnknown",

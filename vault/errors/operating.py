@@ -21,6 +21,24 @@ class AppOfOtherTenant(OperatorError):
     remedy = "Choose another name, or add the key without --tenant."
 
 
+class OperatorNotFound(OperatorError):
+    code = "operator_not_found"
+    message = "Operator {operator} has no active key."
+    remedy = "See `panless operator list`."
+
+
+class OperatorOfOtherRole(OperatorError):
+    code = "operator_other_role"
+    message = "Operator {operator} exists already, with role {role}."
+    remedy = "Choose another name, or leave --role as it is: a person's role is never changed."
+
+
+class CredentialInUse(OperatorError):
+    code = "credential_in_use"
+    message = "This certificate is registered already."
+    remedy = "Each application and each operator needs a certificate of its own; see `panless app list`."
+
+
 class AuthorityNextExists(OperatorError):
     code = "authority_next_exists"
     message = "There is a next certificate authority already."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.app import compile_outbound
+from proxy.compiled import compile_outbound
 from proxy.config import load
 from proxy.errors import ConfigInvalid
 from proxy.signing.scheme import Scheme

@@ -66,6 +66,13 @@ ALWAYS_REFUSED = [
     "UPDATE app_keys SET revoked_at = NULL",
     "UPDATE apps SET tenant = 'other'",
     "DELETE FROM app_keys",
+    "UPDATE app_keys SET expires_at = NULL",
+    "INSERT INTO operators VALUES ('mine', 'approver', now())",
+    "INSERT INTO operator_keys (digest, operator, created_at) VALUES ('\\x00', 'mine', now())",
+    "UPDATE operators SET role = 'approver'",
+    "UPDATE operator_keys SET revoked_at = NULL",
+    "SELECT token FROM break_glass",
+    "UPDATE break_glass SET revealed_at = NULL",
     "UPDATE authorities SET state = 'retired'",
     "DELETE FROM authorities",
     "INSERT INTO authorities VALUES (gen_random_uuid(), 'next', '', 'kek', '', now(), now())",
@@ -188,6 +195,8 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         ("panless_proxy", "keks", "INSERT SELECT"),
         ("panless_proxy", "key_changes", "SELECT"),
         ("panless_proxy", "lease_keys", "DELETE INSERT SELECT"),
+        ("panless_proxy", "operator_keys", "SELECT"),
+        ("panless_proxy", "operators", "SELECT"),
         ("panless_proxy", "panless_migrations", "SELECT"),
         ("panless_proxy", "processes", "DELETE INSERT SELECT UPDATE"),
         ("panless_proxy", "reveal_counts", "DELETE INSERT SELECT"),
@@ -201,9 +210,11 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         WHERE grantee = 'panless_proxy' AND (privilege_type = 'UPDATE' AND table_name <> 'processes'
           OR (table_name, privilege_type) = ('audit_events', 'SELECT')) GROUP BY 1, 2 ORDER BY 1""")
     assert [tuple(row) for row in columns] == [
+        ("app_keys", "UPDATE", "last_used_at"),
         ("audit_events", "SELECT", "chain hash seq"),
         ("cvc_leases", "UPDATE", "attempts"),
         ("data_keys", "UPDATE", "deactivated_at state uses"),
+        ("operator_keys", "UPDATE", "last_used_at"),
         ("reveal_counts", "UPDATE", "count"),
         ("tokens", "UPDATE", "uses"),
     ]

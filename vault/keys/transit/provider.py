@@ -17,7 +17,7 @@ from typing import Any
 from vault.errors import KekNotDestroyed, KeyUnavailable
 from vault.key_settings import TransitSettings
 from vault.keys.provider import ProviderDescription
-from vault.keys.transit.client import Answer, TransitClient
+from vault.openbao.client import Answer, OpenBaoClient
 
 _CIPHERTEXT = re.compile(r"vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _KEY_TYPE = "aes256-gcm96"
@@ -29,7 +29,7 @@ class TransitKeyProvider:
 
     def __init__(self, settings: TransitSettings) -> None:
         self._settings = settings
-        self._client = TransitClient(settings)
+        self._client = OpenBaoClient(settings)
         self._mount = settings.mount.strip("/")
         self._prefix = "/".join(part for part in ((settings.namespace or "").strip("/"), self._mount) if part)
         self._kek = re.compile(

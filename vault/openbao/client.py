@@ -15,8 +15,8 @@ from typing import Any
 import aiohttp
 
 from vault.errors import KeyProviderUnavailable, KeyUnavailable
-from vault.key_settings import AppRole, TransitSettings
-from vault.keys.transit.login import AppRoleLogin, Login, TokenLogin
+from vault.key_settings import AppRole, OpenBaoSettings
+from vault.openbao.login import AppRoleLogin, Login, TokenLogin
 
 _MAX_ANSWER_BYTES = 64 * 1024
 _DONE = (200, 204)
@@ -35,11 +35,15 @@ class Answer:
         return self.status in _DONE
 
 
-class TransitClient:
-    """Signs in, sends, and signs in again once where that may help. Raises KeyUnavailable."""
+class OpenBaoClient:
+    """Signs in, sends, and signs in again once where that may help. Raises KeyUnavailable.
 
-    def __init__(self, settings: TransitSettings) -> None:
+    `name` is what it is called in errors.
+    """
+
+    def __init__(self, settings: OpenBaoSettings, name: str = "transit") -> None:
         self._settings = settings
+        self._name = name
         self._session: aiohttp.ClientSession | None = None
         self._login: Login = (
             AppRoleLogin(settings.login, self._send)
@@ -116,12 +120,14 @@ class TransitClient:
         try:
             context = ssl.create_default_context(cafile=self._settings.ca)
         except OSError:
-            raise KeyUnavailable(key="transit", reason=f"file {self._settings.ca} does not hold certificates") from None
+            raise KeyUnavailable(
+                key=self._name, reason=f"file {self._settings.ca} does not hold certificates"
+            ) from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
     def _unavailable(self, reason: str) -> KeyProviderUnavailable:
-        return KeyProviderUnavailable(provider=f"transit at {self._settings.address}", reason=reason)
+        return KeyProviderUnavailable(provider=f"{self._name} at {self._settings.address}", reason=reason)
 
 
 _REASONS = {

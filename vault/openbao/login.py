@@ -85,7 +85,9 @@ class AppRoleLogin:
 
     async def _sign_in(self) -> None:
         self._token = None
-        body = {"role_id": self._role.role_id, "secret_id": _read(self._role.secret_id, "secret_id")}
+        given_id = self._role.role_id
+        role_id = given_id if isinstance(given_id, str) else _read(given_id, "role_id")
+        body = {"role_id": role_id, "secret_id": _read(self._role.secret_id, "secret_id")}
         sent = await self._send("POST", f"auth/{self._role.mount}/login", body)
         given = sent.data.get("auth")
         auth = given if isinstance(given, dict) else {}

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from vault.crypto.app_key import digest, new_app_key
+from vault.crypto.credentials import digest, new_app_key
 
 # Made once, of the bytes 0 to 31: an application that holds such a key must be known for ever.
 KEY = "plk_aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq6g5ul6"
