@@ -35,7 +35,8 @@ class AuditReading:
     async def answer(self, request: web.BaseRequest, exchange: Exchange) -> web.Response:
         """Return the matching events, oldest first; raises Denied, FilterInvalid or StoreError."""
         context = exchange.context
-        operator = await self._operators.sign_in(_bearer(request), context, exchange.certificate)
+        certificate = exchange.certificate if "Authorization" not in request.headers else None
+        operator = await self._operators.sign_in(_bearer(request), context, certificate)
         await self._operators.check(operator, OperatorRole.AUDITOR, action=ACTION, context=context)
         wanted = read_filter(request.query)
         await self._operators.record(operator, ACTION, context)

@@ -44,9 +44,10 @@ class Forward:
             raise ConnectHostUnknown
         exchange.route, exchange.destination = found.route.name, found.route.destination
         key = proxy_key(connect.authorization)
+        # A certificate alone need not be an application's: requests in the tunnel may bring their own keys.
         certificate = exchange.certificate if key is None else None
-        if key is not None or certificate is not None:
-            exchange.app = (await self._vault.identify(key or "", exchange.context, certificate)).app
+        if key is not None:
+            exchange.app = (await self._vault.identify(key, exchange.context)).app
         tls = await self._certificates.context(connect.to.host)
         return Opening(Tunnel(connect.to, key or "", certificate), tls)
 

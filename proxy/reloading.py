@@ -79,8 +79,11 @@ class Reloading:
         except PanlessError as error:
             await self._reject(error, asked=asked)
             return
+        if digest != _digest(config):  # it was written to while it was read
+            self.ask()
+            return
         changed = secrets.changed(before.secrets)
-        if changed or digest != self._digest:
+        if changed or digest != self._digest or config != before.config:
             names = ", ".join(changed) or "none"
             await self._record("config.change", reason=f"sha256 {digest}; secrets changed: {names}")
         elif not asked:

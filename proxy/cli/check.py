@@ -87,7 +87,14 @@ def _check(config: Config, config_file: Path) -> None:
     for column in ("way", "name", "path, port, hosts", "upstream", "fields", "apps"):
         table.add_column(column, overflow="fold")
     for inbound in config.inbound:
-        table.add_row("inbound", inbound.name, inbound.path, inbound.upstream, _fields(inbound), "")
+        table.add_row(
+            "inbound",
+            inbound.name,
+            inbound.path,
+            inbound.upstream,
+            _fields(inbound),
+            ", ".join(sorted(inbound.apps or ())),
+        )
     for outbound in config.outbound:
         apps = ", ".join(sorted(outbound.apps)) or "none: nobody may use it"
         table.add_row("outbound", outbound.name, _ways(outbound), outbound.upstream, _fields(outbound), apps)

@@ -202,8 +202,12 @@ async def test_the_certificate_of_the_connect_connection_counts_in_its_tunnel(wo
         assert answer.status == 200
         await world.command("app", "revoke", "shop")
         assert (await _say(client)).headers["panless-error"] == "app_key_revoked"
-    async with _tunnel(world, world.context(), exported) as client:
-        assert (await _say(client)).headers["panless-error"] == "app_unknown"
+    stranger, _ = world.issue(tmp_path, "stranger")
+    key = await world.add("shop")
+    for shown in (world.context(), world.context(stranger)):
+        async with _tunnel(world, shown, exported) as client:
+            assert (await _say(client)).headers["panless-error"] == "app_unknown"
+            assert (await _say(client, f"Panless-Key: {key}\r\n")).status == 200
 
 
 @asynccontextmanager
@@ -218,8 +222,8 @@ async def _tunnel(world, outer: ssl.SSLContext, authority: str):
         client.close()
 
 
-async def _say(client: Client) -> Answer:
-    return await client.say(f"GET /v1/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
+async def _say(client: Client, more: str = "") -> Answer:
+    return await client.say(f"GET /v1/x HTTP/1.1\r\nHost: {HOST}\r\n{more}\r\n")
 
 
 async def test_an_inbound_route_with_apps_is_for_these_alone(world):

@@ -16,7 +16,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 # Locked until the transaction ends: two terminals cannot both go on.
 _FIND = f"SELECT {_COLUMNS} FROM break_glass WHERE id = $1 FOR UPDATE"  # noqa: S608
 _APPROVE = "UPDATE break_glass SET approved_by = $2, approved_at = $3 WHERE id = $1"
-_REVEAL = "UPDATE break_glass SET revealed_at = $2 WHERE id = $1"
+_REVEAL = "UPDATE break_glass SET revealed_at = $2 WHERE id = $1 AND revealed_at IS NULL RETURNING id"
 # Codes are in another table: they cannot be found here.
 _SEALED = "SELECT tenant, kind, data_key, sealed, expires_at FROM tokens WHERE token = $1"
 
@@ -66,10 +66,10 @@ async def approve_request(connection: Connection, request: UUID, operator: str, 
         await connection.execute(_APPROVE, request, operator, at)
 
 
-async def spend_request(connection: Connection, request: UUID, at: datetime) -> None:
-    """Write down that the value is shown now; it never is again."""
+async def spend_request(connection: Connection, request: UUID, at: datetime) -> bool:
+    """Write down that the value is shown now; False if it was before."""
     with translated():
-        await connection.execute(_REVEAL, request, at)
+        return await connection.fetchval(_REVEAL, request, at) is not None
 
 
 async def find_vaulted(connection: Connection, token: UUID) -> VaultedRow | None:

@@ -138,7 +138,8 @@ class BreakGlass:
             await self._record(REVEAL, operator, asked, refusal=error)
             raise
         async with self._checked(REVEAL, operator, request, terminal=terminal) as asked:
-            await spend_request(self._connection, request, datetime.now(UTC))
+            if not await spend_request(self._connection, request, datetime.now(UTC)):
+                raise BreakGlassSpent(request=str(request))
             await self._record(REVEAL, operator, asked)
         permit = GlassPermit(str(asked.id), operator.name, asked.approved_by or "", str(token), asked.tenant)
         return Step(REVEAL, operator.name, asked), await self._opened(permit, operator, asked, row, opener)

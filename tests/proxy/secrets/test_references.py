@@ -9,6 +9,7 @@ import pytest
 from proxy.config import parse
 from proxy.errors import ConfigInvalid
 from proxy.secrets import Secrets, SecretUnavailable, check_reference
+from proxy.settings import vault_settings
 from vault.crypto.credentials import new_app_key, new_operator_key
 
 CANARY = "CANARYcanary0123456789"
@@ -124,3 +125,21 @@ def test_fetched_secrets_show_nothing_and_tell_what_changed():
     assert CANARY not in f"{before} {before!r}"
     with pytest.raises(SecretUnavailable, match="env:C was not fetched"):
         before.get("env:C")
+
+
+def test_the_database_and_the_key_providers_get_theirs_from_a_manager_too():
+    document = {
+        "secrets": {"transit-kv": KV},
+        "database": {"url": "transit-kv:panless/db#url"},
+        "keys": {"provider": "pkcs11", "module": "x.so", "token": "t", "pin": "transit-kv:panless/hsm#pin"},
+    }
+    config = parse(document, Path("/nonexistent/panless.toml"))
+    fetched = [Secrets({"transit-kv:panless/db#url": "postgresql:///one", "transit-kv:panless/hsm#pin": "old"}, {})]
+    settings = vault_settings(config, lambda: fetched[-1])
+    assert settings.urls == {"proxy": "postgresql:///one"}
+    pin = settings.providers[0].pin
+    assert pin() == "old"
+    fetched.append(Secrets({"transit-kv:panless/hsm#pin": "new"}, {}))
+    assert pin() == "new"  # it is looked up whenever the HSM is signed in to
+    with pytest.raises(ConfigInvalid, match=r"database\.url: transit-kv:panless/db#url was not fetched"):
+        vault_settings(config, lambda: fetched[-1])
