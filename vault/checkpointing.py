@@ -25,7 +25,7 @@ from vault.keys.keyring import Keyring
 from vault.keys.signing import signed
 from vault.store import checkpoints
 from vault.store.checkpoints import CheckpointRow, Range, Uncovered
-from vault.store.database import Connection, Pool, translated
+from vault.store.database import Connection, Pool
 
 PORTION = 10_000
 ORIGIN = "panless/audit/"
@@ -93,16 +93,15 @@ class Checkpointing:
 
     async def _portion(self) -> bool | None:
         """Make one checkpoint over at most PORTION events; return whether there were any."""
-        with translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                if not await checkpoints.try_lock(connection):
-                    return None
-                newest = await checkpoints.newest(connection)
-                tree = self._checked(newest)
-                ranges = await self._appended(connection, tree)
-                if ranges:
-                    await self._sign(connection, tree, ranges, newest.number + 1 if newest else 1)
-                    self.statistics.made += 1
+        async with checkpoints.alone(self._pool) as connection:
+            if connection is None:
+                return None
+            newest = await checkpoints.newest(connection)
+            tree = self._checked(newest)
+            ranges = await self._appended(connection, tree)
+            if ranges:
+                await self._sign(connection, tree, ranges, newest.number + 1 if newest else 1)
+                self.statistics.made += 1
         return bool(ranges)
 
     def _checked(self, newest: CheckpointRow | None) -> Tree:
@@ -126,7 +125,9 @@ class Checkpointing:
         found = await checkpoints.uncovered(connection, PORTION)
         broken = []
         while found:
-            ranges = [made for _, events in groupby(found, lambda each: each.chain) if (made := _append(tree, list(events)))]
+            ranges = [
+                made for _, events in groupby(found, lambda each: each.chain) if (made := _append(tree, list(events)))
+            ]
             broken += sorted({each.chain for each in found if not _is_covered(each, ranges)})
             if ranges:
                 break

@@ -1,4 +1,4 @@
-"""The chains of a log that is read in any order of chains: numbers without gaps, each naming the hash before it. Pure."""
+"""All chains of a log at once: numbers without gaps, each event naming the hash of the one before it. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Verification: reads events in the order of the tree and names everything that is wrong with them. Pure.
 
 It needs the events, the checkpoints and, from elsewhere, the keys that signed them; further checkpoints from anchors
-show what the log was at other moments. Each root is computed from the events alone. Where a root is not what was signed,
-the chains tell what was done; where they are in order, too, the number of events does.
+show what the log was at other moments. Each root is computed from the events alone. Where a root is not what was
+signed, the chains tell what was done; where they are in order, too, the number of events does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class StoredEvent:
 
 
 class Verifier:
-    """Give it all checkpoints, then `announce` the first event of every chain, `check` each event in order, `finish`."""
+    """Give it the checkpoints; `announce` the first event of every chain, `check` each event in order, `finish`."""
 
     def __init__(
         self, checkpoints: Sequence[Signed], anchors: Sequence[Signed] = (), *, start: Tree | None = None
@@ -64,11 +64,9 @@ class Verifier:
             self._find(Kind.REORDERED, "the checkpoints are not in the order of their sizes")
         if len({each.origin for each in (*self._own, *self._anchors)}) > 1:
             self._find(Kind.FORKED, "the checkpoints are of different logs")
-        for each in self._own:
-            self._by_size.setdefault(each.size, []).append(each)
-        if not self._own:
-            self._find(Kind.UNSIGNED, "there is no signed checkpoint")
-        elif self._start.size and self._start.size not in self._by_size:
+        for checkpoint in self._own:
+            self._by_size.setdefault(checkpoint.size, []).append(checkpoint)
+        if self._start.size and self._start.size not in self._by_size:
             self._find(Kind.UNSIGNED, f"no signed checkpoint has the size {self._start.size} at which the log begins")
         for anchor in self._anchors:
             self._by_size.setdefault(anchor.size, []).append(anchor)
@@ -104,10 +102,16 @@ class Verifier:
         self.findings += self._ending()
         for anchor in self._anchors:
             if anchor.size > max(self._tree.size, self.size):
-                self._find(Kind.CUT_OFF, f"an anchor has seen {anchor.size} events at {anchor.at}", index=self._tree.size)
+                self._find(
+                    Kind.CUT_OFF, f"an anchor has seen {anchor.size} events at {anchor.at}", index=self._tree.size
+                )
+        if not self._own and (self.events or not self.uncovered):
+            self._find(Kind.UNSIGNED, "there is no signed checkpoint")
         newest = max((each.at for each in self._own if each.at), default=None)
         if newer_than is not None and (newest is None or newest < newer_than):
-            self._find(Kind.CUT_OFF, f"the newest checkpoint is of {newest}, before {newer_than}", index=self._tree.size)
+            self._find(
+                Kind.CUT_OFF, f"the newest checkpoint is of {newest}, before {newer_than}", index=self._tree.size
+            )
         return self.findings
 
     def _find(self, kind: Kind, problem: str, **place: int) -> None:
@@ -128,7 +132,9 @@ class Verifier:
         if (found := self.chains.follow(chain, seq, prev, leaf)) is not None:
             self.findings.append(found)
         if self._last is not None and (chain, seq) < self._last:
-            self._disorder.append(Finding(Kind.REORDERED, "it stands after an event that follows it", chain, seq, index))
+            self._disorder.append(
+                Finding(Kind.REORDERED, "it stands after an event that follows it", chain, seq, index)
+            )
         self._last = chain, seq
 
     def _compare(self) -> None:
@@ -168,7 +174,9 @@ class Verifier:
             elif lacking < 0:
                 yield Finding(Kind.INSERTED, f"{-lacking} events were not signed, {place}", index=self._good)
             else:
-                yield Finding(Kind.CHANGED, f"the events do not give the root that was signed, {place}", index=self._good)
+                yield Finding(
+                    Kind.CHANGED, f"the events do not give the root that was signed, {place}", index=self._good
+                )
 
 
 def _problems(row: StoredEvent, members: dict[str, object] | None) -> Iterator[str]:

@@ -1,10 +1,12 @@
-"""The tables `audit_log`, `audit_checkpoints` and `audit_ranges`: which events are which leaves, and what was signed."""
+"""The tables `audit_log`, `audit_checkpoints`, `audit_ranges`: which events are which leaves, and what was signed."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 from vault.audit.tree import HASH_BYTES, Tree
@@ -34,6 +36,10 @@ WHERE chains.chain <> ALL($2::uuid[])
 ORDER BY new.chain, new.seq LIMIT $1
 """
 _NEWEST = "SELECT number, size, peaks, note, at FROM audit_checkpoints ORDER BY number DESC LIMIT 1"
+_CHECKPOINTS = """
+SELECT number, size, peaks, note, at FROM audit_checkpoints
+WHERE size >= $1 AND number > $2 ORDER BY number LIMIT $3
+"""
 _ADD = "INSERT INTO audit_checkpoints (number, size, peaks, note, at) VALUES ($1, $2, $3, $4, $5)"
 _ADD_RANGES = """
 INSERT INTO audit_ranges (start, chain, first, last, checkpoint)
@@ -42,7 +48,8 @@ SELECT start, chain, first, last, $5 FROM unnest($1::bigint[], $2::uuid[], $3::b
 """
 _IN_TREE_ORDER = f"""
 SELECT range.start + event.seq - range.first AS index, {ROW}
-FROM audit_ranges range JOIN audit_events event ON event.chain = range.chain AND event.seq BETWEEN range.first AND range.last
+FROM audit_ranges range
+JOIN audit_events event ON event.chain = range.chain AND event.seq BETWEEN range.first AND range.last
 WHERE range.start >= $1 AND range.start < $2
 ORDER BY range.start, event.seq
 """  # noqa: S608  # constant columns
@@ -94,10 +101,14 @@ def tree_of(size: int, peaks: bytes) -> Tree:
     return Tree(size, [peaks[at : at + HASH_BYTES] for at in range(0, len(peaks), HASH_BYTES)])
 
 
-async def try_lock(connection: Connection) -> bool:
-    """Try to be the one that makes a checkpoint, until the transaction ends."""
+@asynccontextmanager
+async def alone(pool: Pool) -> AsyncIterator[Connection | None]:
+    """A transaction of whoever makes the next checkpoint; None if another process is at it."""
     with translated():
-        return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK))
+        async with pool.acquire() as acquired, acquired.transaction():
+            connection = cast("Connection", acquired)
+            locked = await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK)
+            yield connection if locked else None
 
 
 async def log_id(executor: Pool | Connection) -> UUID:
@@ -131,15 +142,12 @@ async def add(connection: Connection, row: CheckpointRow, ranges: Sequence[Range
         await connection.execute(_ADD_RANGES, *columns, row.number)
 
 
-async def checkpoints(executor: Pool | Connection, *, size: int = 0, after: int = 0, limit: int | None = None) -> list[
-    CheckpointRow
-]:
+async def checkpoints(
+    executor: Pool | Connection, *, size: int = 0, after: int = 0, limit: int | None = None
+) -> list[CheckpointRow]:
     """Return the checkpoints of at least this size and after this number, oldest first."""
-    query = """
-    SELECT number, size, peaks, note, at FROM audit_checkpoints WHERE size >= $1 AND number > $2 ORDER BY number LIMIT $3
-    """
     with translated():
-        return [CheckpointRow(*row) for row in await executor.fetch(query, size, after, limit)]
+        return [CheckpointRow(*row) for row in await executor.fetch(_CHECKPOINTS, size, after, limit)]
 
 
 async def in_tree_order(connection: Connection, begin: int, end: int) -> AsyncIterator[tuple[int, StoredEvent]]:

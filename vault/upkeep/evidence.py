@@ -1,7 +1,7 @@
 """What is verified without a database: an export, checkpoints of anchors, proofs, and the keys that signed them.
 
-An export is a folder: `events.jsonl` (one canonical body a line, in the order of the tree), `checkpoints` (signed notes)
-and, if it does not begin with the first event, `start.json` (the tree before it).
+An export is a folder: `events.jsonl` (one canonical body a line, in the order of the tree), `checkpoints` (signed
+notes) and, if it does not begin with the first event, `start.json` (the tree before it).
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def verify_export(folder: Path, demands: Demands, progress: Progress = nothing) 
     return report(verifier, own, anchors, start, demands)
 
 
-def report(verifier: Verifier, own: Sequence[Signed], anchors: Sequence[Signed], start: Tree, demands: Demands) -> Report:
+def report(
+    verifier: Verifier, own: Sequence[Signed], anchors: Sequence[Signed], start: Tree, demands: Demands
+) -> Report:
     """Finish a verification."""
     findings = verifier.finish(newer_than=demands.newer_than)
     at = max((each.checkpoint.at for each in own if each.trusted and each.checkpoint.at), default=None)

@@ -55,7 +55,7 @@ async def _write(
 ) -> Exported:
     size, written = rows[-1].size, 0
     try:
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(out, mode=0o700, exist_ok=True)
         with os.fdopen(os.open(out / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as events:
             async for _, stored in checkpoints.in_tree_order(connection, start.size, size):
                 events.write(stored.body + b"\n")
