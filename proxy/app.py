@@ -26,8 +26,10 @@ from proxy.edge.tunnel import ForwardListener
 from proxy.errors import ConfigInvalid, ShuttingDown
 from proxy.fetching import fetch
 from proxy.forward import Forward
-from proxy.reloading import Reloading
+from proxy.reloading import Reloading, digest
+from proxy.secrets import Lookup
 from proxy.settings import vault_settings
+from proxy.sinks.delivery import Deliveries
 from proxy.upstream.client import UpstreamClient
 from proxy.ways import Way, Ways
 from vault.authority import Authority
@@ -62,6 +64,7 @@ class Panless:
         self._authority: Authority | None = None
         self._upstream: UpstreamClient | None = None
         self._control: Control | None = None
+        self._deliveries: Deliveries | None = None
 
     @property
     def urls(self) -> dict[str, str]:
@@ -81,11 +84,16 @@ class Panless:
             raise ConfigInvalid(file=str(self._config.file), key="listen", problem="no listener is configured")
         secrets = await fetch(self._config)
         compiled = Compiled.compile(self._config, secrets)
-        settings = vault_settings(self._config, lambda: secrets if self._ways is None else self._ways.compiled.secrets)
+
+        def latest() -> Lookup:
+            return secrets if self._ways is None else self._ways.compiled.secrets
+
+        settings = vault_settings(self._config, latest)
         self._upstream = UpstreamClient()
         database = await self._open_database(settings)
         vault = self._vault = await Vault.open(settings, database)
         await self._report(vault)
+        self._deliveries = await Deliveries.start(self._config, database, self._metrics, latest)
         unsealing = Unsealing(vault)
         await unsealing.started()
         listen = self._config.listen
@@ -141,7 +149,7 @@ class Panless:
             await vault.health()
         except KeyProviderUnavailable as error:
             log.warning("started_without_keys", code=error.code)
-        await vault.record("start", _own_context())
+        await vault.record("start", _own_context(f"configuration {digest(self._config)}"))
 
     async def _listen_control(
         self, settings: VaultSettings, database: Database, unsealing: Unsealing, vault: Vault
@@ -280,14 +288,16 @@ class Panless:
             except StoreError as error:
                 log.warning("stop_not_recorded", code=error.code)
             await self._vault.close()
+        if self._deliveries is not None:
+            await self._deliveries.stop()
         if self._authority is not None:
             await self._authority.close()
         if self._close_database is not None:
             await self._close_database()
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
-        self._authority = None
+        self._authority, self._deliveries = None, None
         log.info("stopped")
 
 
-def _own_context() -> Context:
-    return Context(request_id="-", route="-", destination="-")
+def _own_context(about: str = "-") -> Context:
+    return Context(request_id="-", route="-", destination=about)

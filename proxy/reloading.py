@@ -21,7 +21,7 @@ from proxy.settings import vault_settings
 from vault.errors import PanlessError
 
 # What is bound, connected or opened once, when Panless starts.
-FIXED = ("data_dir", "database", "keys", "vault", "listen")
+FIXED = ("data_dir", "database", "keys", "vault", "listen", "audit")
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Reloading:
         self._record = record
         self._metrics = metrics
         self._asked = asyncio.Event()
-        self._digest = _digest(current().config)
+        self._digest = digest(current().config)
         self._rejected = ""
 
     def ask(self) -> None:
@@ -69,7 +69,7 @@ class Reloading:
     async def reload(self, *, asked: bool) -> None:
         """Read again once; raises StoreError if that cannot be recorded, and then nothing has changed."""
         before = self._current()
-        digest = _digest(before.config)
+        found = digest(before.config)
         try:
             config = load(before.config.file)
             check_fixed(before.config, config)
@@ -79,16 +79,16 @@ class Reloading:
         except PanlessError as error:
             await self._reject(error, asked=asked)
             return
-        if digest != _digest(config):  # it was written to while it was read
+        if found != digest(config):  # it was written to while it was read
             self.ask()
             return
         changed = secrets.changed(before.secrets)
-        if changed or digest != self._digest or config != before.config:
+        if changed or found != self._digest or config != before.config:
             names = ", ".join(changed) or "none"
-            await self._record("config.change", reason=f"sha256 {digest}; secrets changed: {names}")
+            await self._record("config.change", reason=f"sha256 {found}; secrets changed: {names}")
         elif not asked:
             return
-        self._digest, self._rejected = digest, ""
+        self._digest, self._rejected = found, ""
         self._apply(compiled)
         self._metrics.reloads.labels("applied").inc()
         log.info("config_applied", secrets_changed=changed)
@@ -112,7 +112,8 @@ def check_fixed(before: Config, after: Config) -> None:
             raise RestartNeeded(key=f"bind of outbound route {name}")
 
 
-def _digest(config: Config) -> str:
+def digest(config: Config) -> str:
+    """Return the SHA-256 of the configuration file as it is now, for the record."""
     try:
         return hashlib.sha256(config.file.read_bytes()).hexdigest()
     except OSError:

@@ -47,6 +47,7 @@ def vault_settings(config: Config, latest: Latest | None = None) -> VaultSetting
         cvc_attempts=config.vault.cvc_attempts,
         reuse_tokens=config.vault.reuse_tokens,
         limits=limits(config.velocity, config.unusual),
+        checkpoint_every=timedelta(seconds=config.audit.checkpoint_seconds),
     )
 
 

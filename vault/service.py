@@ -17,6 +17,7 @@ from uuid import UUID
 
 from vault.audit.event import Event, Outcome
 from vault.braking import Brakes
+from vault.checkpointing import Checkpointing
 from vault.crypto.credentials import Credential, credential_of
 from vault.errors import (
     AppKeyExpired,
@@ -76,6 +77,7 @@ class Vault:
         self._heartbeat = Heartbeat(
             self.keks, self._keyring, self._lease_keys, processes, brakes=self._brakes, uses=uses
         )
+        self.checkpointing = Checkpointing(self._keyring, pool, settings.checkpoint_every)
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
@@ -97,6 +99,7 @@ class Vault:
             with suppress(KeyProviderUnavailable):
                 await vault._keyring.check()
             await vault._heartbeat.start()
+            vault.checkpointing.start()
         except PanlessError:
             await pool.close()
             raise
@@ -107,6 +110,7 @@ class Vault:
         await self._heartbeat.stop()
         await self._revealing.close()
         await self._writer.close()
+        await self.checkpointing.stop()
         await self._opening.close()
         await self._holders.close()
         await self._ended.close()

@@ -29,6 +29,7 @@ class VaultSettings:
     cvc_attempts: int = 10
     reuse_tokens: bool = True
     limits: Limits = NO_LIMITS
+    checkpoint_every: timedelta = timedelta(seconds=5)
 
     @property
     def embedded(self) -> bool:

@@ -18,6 +18,7 @@ from proxy.config import Config, OutboundConfig, RouteConfig, config_schema, loa
 from proxy.edge.listener import tls_context
 from proxy.fetching import fetch
 from proxy.settings import vault_settings
+from proxy.sinks.building import check as check_sinks
 from proxy.upstream.client import upstream_tls
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -78,6 +79,7 @@ def _check(config: Config, config_file: Path) -> None:
     secrets = run(fetch(config))
     vault_settings(config, lambda: secrets)
     compile_outbound(config, secrets)
+    check_sinks(config, secrets)
     for listener, given in (*config.listen, *((route.name, route.listener) for route in config.outbound)):
         if given is not None:
             tls_context(listener, given, config)

@@ -73,7 +73,7 @@ def reveal(
 async def _request(file: Path, config: Config, key: str, token: str, reason: str) -> None:
     async with opened(file) as database, _glass(database, config) as glass:
         step = await glass.request(key, token, reason)
-    await _tell(step)
+        await _tell(step, config, database)
     click.echo(str(step.request.id))
     until = f"{step.request.expires_at:%H:%M:%S} UTC"
     click.echo(f"Until {until} another person, an approver, has to agree: panless reveal --approve ID", err=True)
@@ -82,7 +82,7 @@ async def _request(file: Path, config: Config, key: str, token: str, reason: str
 async def _approve(file: Path, config: Config, key: str, request: UUID) -> None:
     async with opened(file) as database, _glass(database, config) as glass:
         step = await glass.approve(key, request)
-    await _tell(step)
+        await _tell(step, config, database)
     click.echo(f"Agreed: {step.request.requested_by} may see the value of {step.token} once.", err=True)
 
 
@@ -95,7 +95,7 @@ async def _show(file: Path, config: Config, key: str, request: UUID) -> Sensitiv
         except VaultSealed:  # nothing was spent; now it is known that custodians are needed
             await open_sealed(keks)
             step, value = await glass.show(key, request, keks, terminal=terminal)
-    await _tell(step)
+        await _tell(step, config, database)  # who has to hear of it has heard before anybody sees it
     return value
 
 
@@ -104,9 +104,11 @@ def _glass(database: Database, config: Config) -> AbstractAsyncContextManager[Br
     return BreakGlass.open(database, enabled=settings.enabled, lifetime=timedelta(minutes=settings.minutes))
 
 
-async def _tell(step: Step) -> None:
+async def _tell(step: Step, config: Config, database: Database) -> None:
     asked = step.request
     await alert(
+        config,
+        database,
         step.action,
         operator=step.operator,
         token=step.token,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from proxy.config.audit import AuditConfig
 from proxy.config.base import Model
 from proxy.config.keys import KeysConfig, MainFileKeys
 from proxy.config.listeners import ListenConfig
@@ -66,6 +67,7 @@ class Config(Model):
     limits: LimitsConfig = LimitsConfig()
     secrets: SecretsConfig = SecretsConfig()
     break_glass: BreakGlassConfig = BreakGlassConfig()
+    audit: AuditConfig = AuditConfig()
     listen: ListenConfig = ListenConfig()
     inbound: tuple[InboundConfig, ...] = ()
     outbound: tuple[OutboundConfig, ...] = ()

@@ -46,7 +46,7 @@ def _check_path(text: str) -> str:
     return text
 
 
-def _split(text: str) -> SplitResult:
+def split_url(text: str) -> SplitResult:
     """Split a URL; Python's own messages would quote it, and there may be a password in it."""
     try:
         url = urlsplit(text)
@@ -59,7 +59,7 @@ def _split(text: str) -> SplitResult:
 
 
 def _check_upstream(text: str) -> str:
-    url = _split(text)
+    url = split_url(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("an upstream is an http:// or https:// URL")
     if url.username or url.password or url.query or url.fragment:
@@ -75,9 +75,9 @@ _SECRET_OPTIONS = {"password", "sslpassword", "oauth_client_secret"}
 def _check_database_url(text: str) -> str:
     if _is_reference(text):
         return check_reference(text)
-    if _split(text).scheme not in ("postgres", "postgresql"):
+    if split_url(text).scheme not in ("postgres", "postgresql"):
         raise ValueError("a database URL begins with postgresql://, or is given as env:NAME or file:PATH")
-    url = _split(text)
+    url = split_url(text)
     named = {name.lower() for name, _ in parse_qsl(url.query, keep_blank_values=True)}
     if url.password is not None or "password=" in text or named & _SECRET_OPTIONS:
         raise ValueError("a URL with a password has to be given as env:NAME or file:PATH")

@@ -18,6 +18,15 @@ from vault.errors.access import (
     RevealsStopped,
     VelocityExceeded,
 )
+from vault.errors.audit import (
+    AuditError,
+    AuditEventNotFound,
+    AuditEvidenceUnreadable,
+    AuditExportRefused,
+    AuditLogChanged,
+    AuditSinkFailed,
+    CheckpointBusy,
+)
 from vault.errors.base import (
     PanlessError,
 )
@@ -107,6 +116,12 @@ __all__ = [
     "AppNotFound",
     "AppOfOtherTenant",
     "AppUnknown",
+    "AuditError",
+    "AuditEventNotFound",
+    "AuditEvidenceUnreadable",
+    "AuditExportRefused",
+    "AuditLogChanged",
+    "AuditSinkFailed",
     "AuthorityMissing",
     "AuthorityNextExists",
     "AuthorityNextMissing",
@@ -123,6 +138,7 @@ __all__ = [
     "CardTokenGiven",
     "CardTokensExhausted",
     "CeremonyRefused",
+    "CheckpointBusy",
     "CredentialInUse",
     "CvcGone",
     "DataDirectoryInUse",

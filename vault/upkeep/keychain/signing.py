@@ -1,10 +1,13 @@
-"""The signing key (Ed25519): it signs receipts. Its private half is destroyed when another one takes over."""
+"""The signing key (Ed25519): it signs receipts and checkpoints.
+
+Its private half is destroyed when another one takes over.
+"""
 
 from __future__ import annotations
 
 from vault.crypto import signed_note
-from vault.crypto.data_key import KeyState, Purpose, WrappedKey
-from vault.errors import KeyUnavailable
+from vault.crypto.data_key import KeyState, Purpose
+from vault.keys import signing
 from vault.keys.keks import EVERY_TENANT
 from vault.store.database import Connection
 from vault.store.keychain import keys_in_state, list_keys, set_state
@@ -26,19 +29,12 @@ async def rotate_signing_key(work: Work) -> str:
 
 async def signed(work: Work, text: str) -> str:
     """Return a text as a signed note; the first signing key is made if there is none."""
-    row = await work.keyring.active_row(EVERY_TENANT, Purpose.SIGNING)
-    key = await work.keyring.opening_key(row.id)
-    if signed_note.public_key(key.secret) != row.public_key:
-        raise KeyUnavailable(key=str(row.id), reason="its public key in the database is another one's")
-    return signed_note.sign(text, signer(row), key.secret)
-
-
-def signer(row: WrappedKey) -> str:
-    """Return the name that a key signs by."""
-    return f"panless-{row.id}"
+    return await signing.signed(work.keyring, text)
 
 
 async def verifier_keys(connection: Connection) -> dict[str, str]:
     """Return the verifier keys of all signing keys, by key id, oldest first."""
     rows = [row.key for row in await list_keys(connection) if row.key.purpose == Purpose.SIGNING]
-    return {str(row.id): signed_note.verifier_key(signer(row), row.public_key) for row in rows if row.public_key}
+    return {
+        str(row.id): signed_note.verifier_key(signing.signer(row), row.public_key) for row in rows if row.public_key
+    }
