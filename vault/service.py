@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from vault.audit.event import Event, Outcome
+from vault.checkpointing import Checkpointing
 from vault.crypto.app_key import digest
 from vault.errors import (
     AppKeyRevoked,
@@ -62,6 +63,7 @@ class Vault:
         processes = ProcessRows(pool)
         self._lease_keys = LeaseKeys(self._keyring, processes, settings.cvc_lifetime)
         self._heartbeat = Heartbeat(self.keks, self._keyring, self._lease_keys, processes)
+        self.checkpointing = Checkpointing(self._keyring, pool, settings.checkpoint_every)
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
@@ -80,6 +82,7 @@ class Vault:
             with suppress(KeyProviderUnavailable):
                 await vault._keyring.check()
             await vault._heartbeat.start()
+            vault.checkpointing.start()
         except PanlessError:
             await pool.close()
             raise
@@ -89,6 +92,7 @@ class Vault:
         """Finish all writes, then disconnect."""
         await self._heartbeat.stop()
         await self._writer.close()
+        await self.checkpointing.stop()
         await self._opening.close()
         await self._holders.close()
         await self._ended.close()

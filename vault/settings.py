@@ -27,6 +27,7 @@ class VaultSettings:
     cvc_lifetime: timedelta = timedelta(hours=1)
     cvc_attempts: int = 10
     reuse_tokens: bool = True
+    checkpoint_every: timedelta = timedelta(seconds=5)
 
     @property
     def embedded(self) -> bool:

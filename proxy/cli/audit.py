@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from proxy.cli.running import FAILED, config_option, opened, run
-from vault.upkeep.history import Filter, Report, history, verify_history
+from proxy.cli.export import checkpoint, export, prove
+from proxy.cli.running import config_option, opened, run
+from proxy.cli.verification import verify
+from vault.upkeep.history import Filter, history
 
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
 
@@ -87,37 +88,5 @@ def _utc(time: datetime | None) -> datetime | None:
     return time.replace(tzinfo=UTC) if time else None
 
 
-@audit.command(short_help="Check every event and every chain.")
-@config_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(config_file: Path, as_json: bool) -> None:
-    """Check every event and every chain; exit with 1 and say what is wrong where, if anything is.
-
-    Events changed, removed, moved or reordered are found. Not found yet, because that takes signed checkpoints kept
-    outside the database: events cut off the end since Panless was last started (or a command changed something), chains
-    inserted by somebody who may write to the log, and a whole history computed anew.
-    """
-    report = run(_verify(config_file, quiet=as_json))
-    if as_json:
-        findings = [{"chain": f.chain, "seq": f.seq, "problem": f.problem} for f in report.findings]
-        click.echo(json.dumps({"events": report.events, "chains": report.chains, "findings": findings}))
-    else:
-        for finding in report.findings:
-            click.echo(f"chain {finding.chain} event {finding.seq}: {finding.problem}")
-        verdict = f"{len(report.findings)} found wrong" if report.findings else "whole and unchanged"
-        click.echo(f"{report.events} events in {report.chains} chains: {verdict}.")
-    if report.findings:
-        raise click.exceptions.Exit(FAILED)
-
-
-async def _verify(config_file: Path, *, quiet: bool) -> Report:
-    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    async with opened(config_file) as database:
-        with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as progress:
-            task = progress.add_task("verifying", total=None)
-
-            def show(done: int, total: int) -> None:
-                if done % 1000 == 0:
-                    progress.update(task, completed=done, total=total)
-
-            return await verify_history(database, show)
+for command in (verify, export, prove, checkpoint):
+    audit.add_command(command)

@@ -16,7 +16,7 @@ from proxy.cli.audit import events_table
 from proxy.sandbox.parts import SHOP, Parts
 from proxy.settings import vault_settings
 from vault.tokens import recognise
-from vault.upkeep.history import Filter, history, verify_history
+from vault.upkeep.history import Demands, Filter, history, keys_of_database, verify_history
 from vault.upkeep.startup import open_database
 
 CARD = "4242424242424242"
@@ -92,7 +92,8 @@ class Story:
         try:
             token = self._parts.shop.received[-1]["card"]["number"]
             events = await history(database, Filter(token=token, limit=3))
-            report = await verify_history(database)
+            demands = Demands(await keys_of_database(database))
+            report = await verify_history(database, demands)
         finally:
             await database.close()
         self._console.print(Text("5  What the security team sees", style="bold"))

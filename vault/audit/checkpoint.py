@@ -5,7 +5,8 @@
     BASE64(root)                RFC 6962
     time 2026-01-31T12:00:00.000000Z
 
-The last line is an extension: an export that was replayed or cut off shows how old it is. Signatures are not checked here.
+The last line is an extension: an export that was replayed or cut off shows how old it is. Signatures are not checked
+here.
 """
 
 from __future__ import annotations

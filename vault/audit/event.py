@@ -29,8 +29,8 @@ class Outcome(StrEnum):
 class Event:
     """One thing that happened. `at` is an aware UTC time; `tokens` are in TypeID form.
 
-    `policy` is the version of the policy that was in force, `rule` the one of its rules that decided; `certificate` is the
-    SHA-256 of the upstream's certificate, in hex; `reason` is what an `operator` gave for it.
+    `policy` is the version of the policy that was in force, `rule` the one of its rules that decided; `certificate` is
+    the SHA-256 of the upstream's certificate, in hex; `reason` is what an `operator` gave for it.
     """
 
     at: datetime

@@ -1,4 +1,4 @@
-"""Proofs that one event is in the log (C2SP tlog-proof): its body, the path to the root, the signed checkpoint. Pure."""
+"""Proofs that one event is in the log (C2SP tlog-proof): its body, the path to the root, the checkpoint. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 6962, section 2.1, over leaf hashes of 32 bytes. Pure.
 
-A tree that only grows is held by its peaks: the roots of its perfect subtrees, left to right, largest first. There are as
-many of them as the size has bits that are set.
+A tree that only grows is held by its peaks: the roots of its perfect subtrees, left to right, largest first. There are
+as many of them as the size has bits that are set.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def check_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], r
 
 def check_consistency(older: int, older_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> None:
     """Raise ProofRejected unless the older tree is the beginning of the newer one (RFC 9162, section 2.1.4.2)."""
-    if older == size or older == 0:
+    if older in (size, 0):
         if proof or (older == size and older_root != root) or (older == 0 and older_root != EMPTY_ROOT):
             raise ProofRejected
         return

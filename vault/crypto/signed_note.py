@@ -53,6 +53,15 @@ def verify(note: str, verifier: str) -> str:
     raise NoteRejected
 
 
+def is_verifier_key(verifier: str) -> bool:
+    """Tell whether a line is a verifier key."""
+    try:
+        _parsed(verifier)
+    except NoteRejected:
+        return False
+    return True
+
+
 def _checked(text: str, box: bytes, name: str, public: bytes) -> str:
     if box[:_HASH_BYTES] != _key_hash(name, public):
         raise NoteRejected

@@ -11,6 +11,14 @@ from vault.errors.access import (
     AppUnknown,
     Denied,
 )
+from vault.errors.audit import (
+    AuditError,
+    AuditEventNotFound,
+    AuditEvidenceUnreadable,
+    AuditExportRefused,
+    AuditLogChanged,
+    CheckpointBusy,
+)
 from vault.errors.base import (
     PanlessError,
 )
@@ -80,12 +88,18 @@ __all__ = [
     "AppNotFound",
     "AppOfOtherTenant",
     "AppUnknown",
+    "AuditError",
+    "AuditEventNotFound",
+    "AuditEvidenceUnreadable",
+    "AuditExportRefused",
+    "AuditLogChanged",
     "AuthorityMissing",
     "AuthorityNextExists",
     "AuthorityNextMissing",
     "CardTokenGiven",
     "CardTokensExhausted",
     "CeremonyRefused",
+    "CheckpointBusy",
     "CvcGone",
     "DataDirectoryInUse",
     "DatabaseFailed",

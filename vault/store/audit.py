@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -119,7 +119,7 @@ ORDER BY at DESC, chain DESC, seq DESC LIMIT $9
 """
 # PostgreSQL knows times that Python does not, and a tampered row may hold one.
 _TIME = """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at"""
-_ROW = f"chain, seq, hash, body, {_TIME}, action, outcome, app, route, request_id, tokens"
+ROW = f"event.chain, event.seq, event.hash, event.body, {_TIME}, action, outcome, app, route, request_id, tokens"
 
 
 async def list_events(connection: Connection, wanted: Filter) -> list[bytes]:
@@ -148,19 +148,11 @@ async def count_events(connection: Connection) -> int:
 async def first_events(connection: Connection) -> list[StoredEvent]:
     """Return the first event of every chain, in the order of the chains."""
     with translated():
-        query = f"SELECT {_ROW} FROM audit_events WHERE seq = 1 ORDER BY chain"  # noqa: S608
-        return [_stored(row) for row in await connection.fetch(query)]
+        query = f"SELECT {ROW} FROM audit_events event WHERE seq = 1 ORDER BY chain"  # noqa: S608
+        return [stored_event(row) for row in await connection.fetch(query)]
 
 
-async def all_events(connection: Connection) -> AsyncIterator[StoredEvent]:
-    """Yield every event in the order (chain, seq), a few thousand at a time, from the caller's transaction."""
-    query = f"SELECT {_ROW} FROM audit_events ORDER BY chain, seq"  # noqa: S608
-    with translated():
-        async for row in connection.cursor(query, prefetch=5000):
-            yield _stored(row)
-
-
-def _stored(row: asyncpg.Record) -> StoredEvent:
+def stored_event(row: asyncpg.Record) -> StoredEvent:
     columns = {
         "at": row["at"],
         "action": row["action"],

@@ -1,4 +1,7 @@
-"""The signing key (Ed25519): it signs receipts and checkpoints. Its private half is destroyed when another one takes over."""
+"""The signing key (Ed25519): it signs receipts and checkpoints.
+
+Its private half is destroyed when another one takes over.
+"""
 
 from __future__ import annotations
 
@@ -32,4 +35,6 @@ async def signed(work: Work, text: str) -> str:
 async def verifier_keys(connection: Connection) -> dict[str, str]:
     """Return the verifier keys of all signing keys, by key id, oldest first."""
     rows = [row.key for row in await list_keys(connection) if row.key.purpose == Purpose.SIGNING]
-    return {str(row.id): signed_note.verifier_key(signing.signer(row), row.public_key) for row in rows if row.public_key}
+    return {
+        str(row.id): signed_note.verifier_key(signing.signer(row), row.public_key) for row in rows if row.public_key
+    }
