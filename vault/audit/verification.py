@@ -160,23 +160,21 @@ class Verifier:
         """Say what the number of events tells, where the chains tell nothing."""
         lacking = self.size - self._tree.size
         place = f"among leaves {self._good} to {(self._bad or self.size) - 1}"
-        told = any(each.kind not in (Kind.UNSIGNED, Kind.FORKED, Kind.CUT_OFF) for each in self.findings)
+        kinds = {each.kind for each in self.findings}
         if self._bad is None:
-            if lacking > 0 and not any(each.kind is Kind.MISSING for each in self.findings):
+            if lacking > 0 and Kind.MISSING not in kinds:
                 yield Finding(Kind.CUT_OFF, f"{lacking} signed events are not there", index=self._tree.size)
             elif lacking < 0 and self._own:
                 yield Finding(Kind.INSERTED, f"{-lacking} events are behind the newest checkpoint", index=self.size)
-        elif not told:
-            if self._disorder and lacking == 0:
-                yield self._disorder[0]
-            elif lacking > 0:
-                yield Finding(Kind.MISSING, f"{lacking} signed events are not there, {place}", index=self._good)
-            elif lacking < 0:
-                yield Finding(Kind.INSERTED, f"{-lacking} events were not signed, {place}", index=self._good)
-            else:
-                yield Finding(
-                    Kind.CHANGED, f"the events do not give the root that was signed, {place}", index=self._good
-                )
+        elif lacking > 0 and Kind.MISSING not in kinds:
+            yield Finding(Kind.MISSING, f"{lacking} signed events are not there, {place}", index=self._good)
+        elif lacking < 0 and Kind.INSERTED not in kinds:
+            yield Finding(Kind.INSERTED, f"{-lacking} events were not signed, {place}", index=self._good)
+        elif not kinds & {Kind.CHANGED, Kind.MISSING, Kind.REORDERED, Kind.INSERTED}:
+            changed = Finding(
+                Kind.CHANGED, f"the events do not give the root that was signed, {place}", index=self._good
+            )
+            yield next(iter(self._disorder), changed)
 
 
 def _problems(row: StoredEvent, members: dict[str, object] | None) -> Iterator[str]:
