@@ -12,6 +12,7 @@ from tests.harness import configuration
 from tests.harness.external import external
 from tests.harness.process import PanlessProcess, panless, serving
 from tests.harness.upstream import recording
+from vault.upkeep.migrate import migrations
 
 CARD = {"card": {"number": "4242424242424242", "cvc": "123"}}
 
@@ -33,7 +34,7 @@ async def test_serve_refuses_an_external_database_until_it_is_migrated(parts):
     assert "ready" not in refused.out
     migrated = await panless("migrate", "-c", config, env=env)
     assert migrated.code == 0, migrated.err
-    assert "7 migrations applied" in migrated.out
+    assert f"{len(migrations())} migrations applied" in migrated.out
     assert "Nothing to do" in (await panless("migrate", "-c", config, env=env)).out
     async with serving(config, env):
         pass

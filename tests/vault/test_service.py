@@ -38,7 +38,7 @@ from vault.settings import VaultSettings
 from vault.store.database import Role
 from vault.tokens import Token, mint, uuid7
 from vault.upkeep.apps import add_app, revoke_app
-from vault.upkeep.history import verify_history
+from tests.harness.verified import verified
 
 VISA, AMEX = "4242424242424242", "378282246310005"
 
@@ -470,5 +470,5 @@ async def test_after_all_that_the_log_verifies(vault, database, permit, context)
         *(vault.reveal([for_pan(mint("tok"))], permit, context) for _ in range(5)),
         return_exceptions=True,
     )
-    report = await verify_history(database)
+    report = await verified(database)
     assert (report.events, report.findings) == (1 + 1 + 20 + 5, [])

@@ -32,7 +32,11 @@ def nothing(_done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of a verification. `begins`, `size`: the leaves that it covers; `at`: of the newest checkpoint."""
+    """The outcome of a verification.
+
+    `uncovered` of the `events` are in no checkpoint yet; `begins`, `size`: the leaves that are; `at`: of the newest
+    checkpoint.
+    """
 
     events: int
     chains: int
@@ -110,7 +114,7 @@ def report(
     """Finish a verification."""
     findings = verifier.finish(newer_than=demands.newer_than)
     at = max((each.checkpoint.at for each in own if each.trusted and each.checkpoint.at), default=None)
-    counts = (verifier.events, len(verifier.chains), verifier.uncovered, len(own), len(anchors))
+    counts = (verifier.events + verifier.uncovered, len(verifier.chains), verifier.uncovered, len(own), len(anchors))
     return Report(*counts, start.size, verifier.size, at, findings)
 
 

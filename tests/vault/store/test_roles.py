@@ -40,6 +40,13 @@ ALWAYS_REFUSED = [
     "UPDATE audit_events SET app = 'x' WHERE false",
     "TRUNCATE audit_events",
     "BEGIN; LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE",
+    "DELETE FROM audit_checkpoints",
+    "UPDATE audit_checkpoints SET note = ''",
+    "DELETE FROM audit_ranges",
+    "UPDATE audit_ranges SET start = 0",
+    "UPDATE audit_log SET begins = 9",
+    "UPDATE audit_sinks SET name = 'x'",
+    "DELETE FROM audit_sinks",
     "UPDATE tokens SET tenant = 'x'",
     "UPDATE tokens SET sealed = ''",
     "DELETE FROM tokens",
@@ -86,6 +93,8 @@ REFUSED_TO_AUDITOR = [
     "SELECT * FROM apps",
     "SELECT digest FROM app_keys",
     "INSERT INTO audit_events (chain, seq) VALUES (gen_random_uuid(), 1)",
+    "INSERT INTO audit_checkpoints VALUES (1, 1, '', '', now())",
+    "UPDATE audit_sinks SET position = 0",
     "INSERT INTO tokens (token) VALUES (gen_random_uuid())",
     "INSERT INTO data_keys (id) VALUES (gen_random_uuid())",
     "UPDATE cvc_leases SET attempts = 0",
@@ -164,11 +173,18 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         FROM information_schema.role_table_grants
         WHERE grantee IN ('panless_proxy', 'panless_auditor') GROUP BY 1, 2 ORDER BY 1, 2""")
     assert [tuple(row) for row in tables] == [
+        ("panless_auditor", "audit_checkpoints", "SELECT"),
         ("panless_auditor", "audit_events", "SELECT"),
+        ("panless_auditor", "audit_log", "SELECT"),
+        ("panless_auditor", "audit_ranges", "SELECT"),
         ("panless_auditor", "panless_migrations", "SELECT"),
         ("panless_proxy", "app_keys", "SELECT"),
         ("panless_proxy", "apps", "SELECT"),
+        ("panless_proxy", "audit_checkpoints", "INSERT SELECT"),
         ("panless_proxy", "audit_events", "INSERT"),
+        ("panless_proxy", "audit_log", "SELECT"),
+        ("panless_proxy", "audit_ranges", "INSERT SELECT"),
+        ("panless_proxy", "audit_sinks", "INSERT SELECT"),
         ("panless_proxy", "authorities", "SELECT"),
         ("panless_proxy", "cvc_leases", "DELETE INSERT SELECT"),
         ("panless_proxy", "data_keys", "INSERT SELECT"),
@@ -184,9 +200,10 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         SELECT table_name, privilege_type, string_agg(column_name, ' ' ORDER BY column_name)
         FROM information_schema.column_privileges
         WHERE grantee = 'panless_proxy' AND (table_name, privilege_type) IN
-          (('audit_events', 'SELECT'), ('cvc_leases', 'UPDATE'), ('data_keys', 'UPDATE')) GROUP BY 1, 2 ORDER BY 1""")
+          (('audit_events', 'SELECT'), ('audit_sinks', 'UPDATE'), ('cvc_leases', 'UPDATE'), ('data_keys', 'UPDATE')) GROUP BY 1, 2 ORDER BY 1""")
     assert [tuple(row) for row in columns] == [
         ("audit_events", "SELECT", "chain hash seq"),
+        ("audit_sinks", "UPDATE", "position"),
         ("cvc_leases", "UPDATE", "attempts"),
         ("data_keys", "UPDATE", "deactivated_at state uses"),
     ]

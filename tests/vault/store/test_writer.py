@@ -15,7 +15,7 @@ from vault.store.database import Role
 from vault.store.records import Known, Mark, NewLease, NewRecord, Records
 from vault.store.writer import BATCH_LIMIT, Write, Writer
 from vault.tokens import Token, uuid7
-from vault.upkeep.history import verify_history
+from tests.harness.verified import verified
 
 ATTEMPTS = 5
 
@@ -65,7 +65,7 @@ async def writer(open_writer) -> Writer:
 @pytest.fixture(autouse=True)
 async def chains_verify_afterwards(database) -> AsyncIterator[None]:
     yield
-    assert (await verify_history(database)).findings == []
+    assert (await verified(database)).findings == []
 
 
 def written(statements: Sequence[str]) -> list[str]:
@@ -247,7 +247,7 @@ async def test_after_a_failure_a_new_chain_continues_the_old_one(writer, databas
     finally:
         await owner.execute("ALTER TABLE tokens DROP CONSTRAINT broken")
     await writer.write(storing(record("after")))
-    report = await verify_history(database)
+    report = await verified(database)
     assert (report.chains, report.events, report.findings) == (3, 3, [])
 
 
