@@ -45,5 +45,10 @@ class Admin:
         statistics = self._vault.statistics
         self._metrics.batches.set(statistics.batches)
         self._metrics.writes.set(statistics.writes)
+        checkpoints = self._vault.checkpointing.statistics
+        self._metrics.checkpoint_size.set(checkpoints.size)
+        self._metrics.checkpoint_at.set(checkpoints.at.timestamp() if checkpoints.at else 0)
+        self._metrics.checkpoint_failures.set(checkpoints.failures)
+        self._metrics.audit_gaps.set(checkpoints.gaps)
         self._metrics.providers_up.set(self._vault.providers_up)
         return web.Response(body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type})

@@ -29,6 +29,7 @@ from proxy.routes import InboundRoute, OutboundRoute, RouteTable
 from proxy.secrets import SecretUnavailable, resolve
 from proxy.settings import vault_settings
 from proxy.signing.scheme import Scheme
+from proxy.sinks.delivery import Deliveries
 from proxy.upstream.client import UpstreamClient
 from vault.authority import Authority
 from vault.errors import KeyProviderUnavailable, PanlessError, StoreError
@@ -60,6 +61,7 @@ class Panless:
         self._upstream: UpstreamClient | None = None
         self._control: Control | None = None
         self._purging: asyncio.Task[None] | None = None
+        self._deliveries: Deliveries | None = None
 
     @property
     def urls(self) -> dict[str, str]:
@@ -86,6 +88,7 @@ class Panless:
         database = await self._open_database(settings)
         vault = self._vault = await Vault.open(settings, database)
         await self._report(vault)
+        self._deliveries = await Deliveries.start(self._config, database, self._metrics)
         unsealing = Unsealing(vault)
         await unsealing.started()
         listen, parts = self._config.listen, (vault, self._upstream, self._config.limits, self._metrics)
@@ -238,12 +241,14 @@ class Panless:
             except StoreError as error:
                 log.warning("stop_not_recorded", code=error.code)
             await self._vault.close()
+        if self._deliveries is not None:
+            await self._deliveries.stop()
         if self._authority is not None:
             await self._authority.close()
         if self._close_database is not None:
             await self._close_database()
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
-        self._authority = None
+        self._authority, self._deliveries = None, None
         log.info("stopped")
 
 

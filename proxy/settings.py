@@ -36,6 +36,7 @@ def vault_settings(config: Config) -> VaultSettings:
         cvc_lifetime=timedelta(seconds=config.vault.cvc_seconds),
         cvc_attempts=config.vault.cvc_attempts,
         reuse_tokens=config.vault.reuse_tokens,
+        checkpoint_every=timedelta(seconds=config.audit.checkpoint_seconds),
     )
 
 

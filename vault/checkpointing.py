@@ -102,6 +102,7 @@ class Checkpointing:
             if ranges:
                 await self._sign(connection, tree, ranges, newest.number + 1 if newest else 1)
                 self.statistics.made += 1
+                self.statistics.at = datetime.now(UTC)
         return bool(ranges)
 
     def _checked(self, newest: CheckpointRow | None) -> Tree:

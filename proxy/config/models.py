@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from proxy.config.audit import AuditConfig
 from proxy.config.base import Model
 from proxy.config.keys import KeysConfig, MainFileKeys
 from proxy.config.listeners import ListenConfig
@@ -55,6 +56,7 @@ class Config(Model):
     keys: KeysConfig = MainFileKeys()
     vault: VaultConfig = VaultConfig()
     limits: LimitsConfig = LimitsConfig()
+    audit: AuditConfig = AuditConfig()
     listen: ListenConfig = ListenConfig()
     inbound: tuple[InboundConfig, ...] = ()
     outbound: tuple[OutboundConfig, ...] = ()

@@ -43,7 +43,7 @@ def _check_path(text: str) -> str:
     return text
 
 
-def _split(text: str) -> SplitResult:
+def split_url(text: str) -> SplitResult:
     """Split a URL; Python's own messages would quote it, and there may be a password in it."""
     try:
         url = urlsplit(text)
@@ -56,7 +56,7 @@ def _split(text: str) -> SplitResult:
 
 
 def _check_upstream(text: str) -> str:
-    url = _split(text)
+    url = split_url(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("an upstream is an http:// or https:// URL")
     if url.username or url.password or url.query or url.fragment:
@@ -67,9 +67,9 @@ def _check_upstream(text: str) -> str:
 def _check_database_url(text: str) -> str:
     if text.startswith(("env:", "file:")):
         return check_reference(text)
-    if _split(text).scheme not in ("postgres", "postgresql"):
+    if split_url(text).scheme not in ("postgres", "postgresql"):
         raise ValueError("a database URL begins with postgresql://, or is given as env:NAME or file:PATH")
-    if _split(text).password or "password=" in text:
+    if split_url(text).password or "password=" in text:
         raise ValueError("a URL with a password has to be given as env:NAME or file:PATH")
     return text
 

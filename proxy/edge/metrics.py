@@ -43,6 +43,32 @@ class Metrics:
         )
         self.batches = Gauge("panless_writer_batches", "Commits of the writer.", registry=self._registry)
         self.writes = Gauge("panless_writer_writes", "Requests that those commits served.", registry=self._registry)
+        self.checkpoint_size = Gauge(
+            "panless_audit_checkpoint_size", "Events under the newest checkpoint.", registry=self._registry
+        )
+        self.checkpoint_at = Gauge(
+            "panless_audit_checkpoint_timestamp_seconds",
+            "Its time.",
+            registry=self._registry,
+        )
+        self.checkpoint_failures = Gauge(
+            "panless_audit_checkpoint_failures", "Checkpoints that could not be made.", registry=self._registry
+        )
+        self.audit_gaps = Gauge(
+            "panless_audit_gaps", "Chains that cannot be signed: something is missing.", registry=self._registry
+        )
+        self.sink_sent = Counter(
+            "panless_audit_sink_sent",
+            "What a sink has taken.",
+            ["sink"],
+            registry=self._registry,
+        )
+        self.sink_failures = Counter(
+            "panless_audit_sink_failures", "Deliveries that a sink did not take.", ["sink"], registry=self._registry
+        )
+        self.sink_behind = Gauge(
+            "panless_audit_sink_behind", "What a sink has not got yet.", ["sink"], registry=self._registry
+        )
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)
 
     def render(self) -> bytes:

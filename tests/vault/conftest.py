@@ -124,7 +124,7 @@ _NOT_OF_REQUESTS = (
 
 @dataclass
 class Statements:
-    """What PostgreSQL itself says that the proxy role sent for requests, since `restart`; heartbeats and checkpoints are left out."""
+    """What PostgreSQL itself says that the proxy role sent for requests since `restart`, no heartbeats or checkpoints."""
 
     log: Path
     begin: int = 0

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from tests.harness.cards import cards
+from tests.harness.verified import verified
 from vault.errors import (
     AppKeyRevoked,
     AppUnknown,
@@ -38,7 +39,6 @@ from vault.settings import VaultSettings
 from vault.store.database import Role
 from vault.tokens import Token, mint, uuid7
 from vault.upkeep.apps import add_app, revoke_app
-from tests.harness.verified import verified
 
 VISA, AMEX = "4242424242424242", "378282246310005"
 

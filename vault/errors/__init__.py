@@ -17,6 +17,7 @@ from vault.errors.audit import (
     AuditEvidenceUnreadable,
     AuditExportRefused,
     AuditLogChanged,
+    AuditSinkFailed,
     CheckpointBusy,
 )
 from vault.errors.base import (
@@ -93,6 +94,7 @@ __all__ = [
     "AuditEvidenceUnreadable",
     "AuditExportRefused",
     "AuditLogChanged",
+    "AuditSinkFailed",
     "AuthorityMissing",
     "AuthorityNextExists",
     "AuthorityNextMissing",

@@ -33,6 +33,12 @@ class AuditEventNotFound(AuditError):
     remedy = "See `panless audit list --json` for chain and seq; `panless audit checkpoint` covers the newest events."
 
 
+class AuditSinkFailed(AuditError):
+    code = "audit_sink_failed"
+    message = "Audit sink {sink} did not take what it was sent: {reason}."
+    remedy = "Look after the sink; what it has not got stays due, and is sent again."
+
+
 class CheckpointBusy(AuditError):
     code = "checkpoint_busy"
     message = "Another process is making a checkpoint."

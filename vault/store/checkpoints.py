@@ -164,6 +164,20 @@ async def not_covered(connection: Connection) -> AsyncIterator[StoredEvent]:
             yield stored_event(row)
 
 
+async def leaves(connection: Connection, begin: int, count: int) -> list[tuple[int, bytes]]:
+    """Return index and body of the leaves from `begin` on, at most about `count`, and at least one if there is one."""
+    query = """
+    SELECT part.start + event.seq - part.first AS index, event.body
+    FROM (SELECT * FROM audit_ranges WHERE start > $1 - 10000 AND start + last - first >= $1
+          ORDER BY start LIMIT $2) part
+    JOIN audit_events event ON event.chain = part.chain
+     AND event.seq BETWEEN greatest(part.first, part.first + $1 - part.start) AND part.last
+    ORDER BY part.start, event.seq LIMIT $2
+    """
+    with translated():
+        return [(row[0], row[1]) for row in await connection.fetch(query, begin, count)]
+
+
 async def leaf_hashes(connection: Connection, begin: int, end: int) -> list[bytes]:
     """Return the leaves between the sizes of two checkpoints, in order."""
     query = """

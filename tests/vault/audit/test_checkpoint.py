@@ -48,8 +48,19 @@ ROOT = base64.b64encode(bytes(32)).decode()
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "o\n1", f"o\n01\n{ROOT}\n", f"o\n-1\n{ROOT}\n", f"o\n1\n{ROOT[:-4]}\n", "o\n1\nAAAA\n", f"\n1\n{ROOT}\n"]
-    + [f"o\n1\n{ROOT}\ntime yesterday\n", f"o\n\u0661\n{ROOT}\n", f"o\n{'9' * 20}\n{ROOT}\n"],
+    [
+        "",
+        "x",
+        "o\n1",
+        f"o\n01\n{ROOT}\n",
+        f"o\n-1\n{ROOT}\n",
+        f"o\n1\n{ROOT[:-4]}\n",
+        "o\n1\nAAAA\n",
+        f"\n1\n{ROOT}\n",
+        f"o\n1\n{ROOT}\ntime yesterday\n",
+        f"o\n\u0661\n{ROOT}\n",
+        f"o\n{'9' * 20}\n{ROOT}\n",
+    ],
 )
 def test_what_is_no_checkpoint_is_refused(text):
     with pytest.raises(CheckpointRejected):

@@ -1,4 +1,4 @@
-"""History cannot be rewritten unseen (promise 9): what was done to an export is found and named, by us and by the script."""
+"""History cannot be rewritten unseen (promise 9): what was done to an export is named, by us and by the script."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_an_old_export_that_is_replayed_is_cut_off(tmp_path):
 
 @pytest.mark.parametrize("counts", [[0, 0, 0, 0, 5], [0, 0, 0, 0, 40]])
 def test_an_old_backup_that_goes_on_is_another_history(tmp_path, counts):
-    """Restored after checkpoint 1, it goes on in a chain of its own; anchors saw what was before, at sizes it passes."""
+    """Restored after checkpoint 1, it goes on in a chain of its own; anchors saw what was before."""
     log, restored = a_log(), Log().grow([3]).grow([2, 1, 4])
     restored.grow(counts)
     folder = restored.write(tmp_path / "restored")

@@ -200,7 +200,8 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         SELECT table_name, privilege_type, string_agg(column_name, ' ' ORDER BY column_name)
         FROM information_schema.column_privileges
         WHERE grantee = 'panless_proxy' AND (table_name, privilege_type) IN
-          (('audit_events', 'SELECT'), ('audit_sinks', 'UPDATE'), ('cvc_leases', 'UPDATE'), ('data_keys', 'UPDATE')) GROUP BY 1, 2 ORDER BY 1""")
+          (('audit_events', 'SELECT'), ('audit_sinks', 'UPDATE'),
+           ('cvc_leases', 'UPDATE'), ('data_keys', 'UPDATE')) GROUP BY 1, 2 ORDER BY 1""")
     assert [tuple(row) for row in columns] == [
         ("audit_events", "SELECT", "chain hash seq"),
         ("audit_sinks", "UPDATE", "position"),

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.harness.verified import verified
 from vault.audit.event import Event, Outcome
 from vault.errors import CvcGone, DatabaseFailed
 from vault.store.database import Role
 from vault.store.records import Known, Mark, NewLease, NewRecord, Records
 from vault.store.writer import BATCH_LIMIT, Write, Writer
 from vault.tokens import Token, uuid7
-from tests.harness.verified import verified
 
 ATTEMPTS = 5
 
