@@ -67,6 +67,7 @@ class Feed:
 
         None: another process is at it (with `wait`, that is waited for). An empty batch: there is nothing new.
         """
+        await sinks.add(self._writing, name)
         with translated():
             async with self._writing.acquire() as acquired, acquired.transaction():
                 writing = cast("Connection", acquired)

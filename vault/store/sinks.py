@@ -8,10 +8,15 @@ _ADD = "INSERT INTO audit_sinks (name, position) VALUES ($1, 0) ON CONFLICT DO N
 _LOCK = "SELECT position FROM audit_sinks WHERE name = $1 FOR UPDATE"
 
 
+async def add(pool: Pool, name: str) -> None:
+    """Make a sink's row, if it is new; not in the transaction that locks it, which others would wait for."""
+    with translated():
+        await pool.execute(_ADD, name)
+
+
 async def lock(connection: Connection, name: str, *, wait: bool) -> int | None:
     """Return a sink's position, locked until the transaction ends; None if another process has it."""
     with translated():
-        await connection.execute(_ADD, name)
         position: int | None = await connection.fetchval(_LOCK if wait else f"{_LOCK} SKIP LOCKED", name)
     return position
 
