@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -109,7 +110,7 @@ class Panless:
             await vault.health()
         except KeyProviderUnavailable as error:
             log.warning("started_without_keys", code=error.code)
-        await vault.record("start", _own_context())
+        await vault.record("start", _own_context(f"configuration {_digest(self._config)}"))
 
     async def _listen_control(
         self, settings: VaultSettings, database: Database, unsealing: Unsealing, vault: Vault
@@ -281,5 +282,13 @@ def _secret(reference: str, config: Config, key: str) -> str:
         raise ConfigInvalid(file=str(config.file), key=key, problem=str(error)) from None
 
 
-def _own_context() -> Context:
-    return Context(request_id="-", route="-", destination="-")
+def _own_context(about: str = "-") -> Context:
+    return Context(request_id="-", route="-", destination=about)
+
+
+def _digest(config: Config) -> str:
+    """Return the SHA-256 of the configuration file as it is now, for the record."""
+    try:
+        return hashlib.sha256(config.file.read_bytes()).hexdigest()
+    except OSError:
+        return "-"

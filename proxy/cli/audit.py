@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxy.cli.export import checkpoint, export, prove
+from proxy.cli.export import archive, checkpoint, export, prove
 from proxy.cli.running import config_option, opened, run
 from proxy.cli.verification import verify
 from vault.upkeep.history import Filter, history
@@ -88,5 +88,5 @@ def _utc(time: datetime | None) -> datetime | None:
     return time.replace(tzinfo=UTC) if time else None
 
 
-for command in (verify, export, prove, checkpoint):
+for command in (verify, export, prove, checkpoint, archive):
     audit.add_command(command)

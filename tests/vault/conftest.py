@@ -124,7 +124,7 @@ _NOT_OF_REQUESTS = (
 
 @dataclass
 class Statements:
-    """What PostgreSQL itself says that the proxy role sent for requests since `restart`, no heartbeats or checkpoints."""
+    """What PostgreSQL says that the proxy role sent for requests since `restart`, no heartbeats, no checkpoints"""
 
     log: Path
     begin: int = 0

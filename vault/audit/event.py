@@ -30,7 +30,8 @@ class Event:
     """One thing that happened. `at` is an aware UTC time; `tokens` are in TypeID form.
 
     `policy` is the version of the policy that was in force, `rule` the one of its rules that decided; `certificate` is
-    the SHA-256 of the upstream's certificate, in hex; `reason` is what an `operator` gave for it.
+    the SHA-256 of the upstream's certificate, in hex; `reason` is what an `operator` gave for it; `begins` is
+    size and root (hex) of the checkpoint that a pruned log begins at.
     """
 
     at: datetime
@@ -49,6 +50,7 @@ class Event:
     policy: str | None = None
     rule: str | None = None
     certificate: str | None = None
+    begins: str | None = None
 
     def fields(self) -> dict[str, object]:
         """Return the members that canonical bytes are made of; absent ones are left out."""
@@ -70,6 +72,7 @@ class Event:
             "policy": self.policy,
             "rule": self.rule,
             "certificate": self.certificate,
+            "begins": self.begins,
         }
         return {name: member for name, member in members.items() if member is not None}
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from vault.audit.checkpoint import start_document
+from vault.audit.formats import Entry
 from vault.audit.proof import proof_text
 from vault.audit.tree import Leaves, Tree
 from vault.errors import AuditEventNotFound, AuditExportRefused
@@ -17,6 +19,8 @@ from vault.store.checkpoints import CheckpointRow
 from vault.store.database import Connection, Database, Role, translated
 from vault.upkeep.evidence import CHECKPOINTS, EVENTS, PROGRESS_EVERY, START, Progress, nothing
 from vault.upkeep.history import begin_at
+
+STREAM_PORTION = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,25 @@ async def _write(
         there = isinstance(error, FileExistsError)
         raise AuditExportRefused(reason=f"{out} {'has an export already' if there else 'cannot be written'}") from None
     return Exported(written, start.size, size)
+
+
+async def stream(database: Database, *, number: int | None = None, follow: float | None = None) -> AsyncIterator[Entry]:
+    """Yield what is under a checkpoint, in order; with `follow` go on, and look again after so many seconds."""
+    connection = await database.connect(Role.AUDITOR)
+    try:
+        begins = await checkpoints.begins(connection)
+        position = begin_at(await checkpoints.checkpoints(connection, size=begins), begins, number).size
+        while True:
+            found = await checkpoints.leaves(connection, position, STREAM_PORTION)
+            for index, body in found:
+                yield Entry(index, body)
+                position = index + 1
+            if not found and follow is None:
+                return
+            if not found and follow is not None:
+                await asyncio.sleep(follow)
+    finally:
+        await connection.close()
 
 
 async def prove(database: Database, chain: UUID, seq: int) -> str:
