@@ -14,7 +14,7 @@ COPY vault vault
 COPY proxy proxy
 COPY migrations migrations
 COPY config config
-# Key providers that need more: --build-arg EXTRAS=[aws-kms], [pkcs11], [custodians], or several: [aws-kms,custodians]
+# Key providers that need more: --build-arg EXTRAS=[aws-kms], [pkcs11], [custodians], or several: [aws-kms,custodians]. [s3] is for audit sinks
 ARG EXTRAS=
 RUN /opt/panless/bin/pip install --no-cache-dir --no-compile ".${EXTRAS}"
 
