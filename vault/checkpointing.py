@@ -52,6 +52,7 @@ class Checkpointing:
         self._pool = pool
         self._every = every.total_seconds()
         self._going_on: asyncio.Task[None] | None = None
+        self._failed = ""
         self.statistics = CheckpointStatistics()
 
     def start(self) -> None:
@@ -84,9 +85,12 @@ class Checkpointing:
     async def _try(self) -> None:
         try:
             await self.make()
+            self._failed = ""
         except PanlessError as error:
             self.statistics.failures += 1
-            log.warning("checkpoint_not_made", code=error.code)
+            if error.code != self._failed:  # a provider may be away for hours
+                log.warning("checkpoint_not_made", code=error.code)
+            self._failed = error.code
         except Exception as error:  # the next one may be made; the age of the newest is a metric
             self.statistics.failures += 1
             log.error("checkpoint_not_made", exc_info=error)
@@ -135,7 +139,7 @@ class Checkpointing:
             found = await checkpoints.uncovered(connection, PORTION, broken)
         else:
             ranges = []
-        if broken:
+        if len(broken) > self.statistics.gaps:
             log.error("audit_gap", chains=[str(chain) for chain in broken])
         self.statistics.gaps = len(broken)
         return ranges

@@ -48,11 +48,12 @@ class Feed:
         self._writing = writing
 
     @classmethod
-    async def open(cls, database: Database) -> Feed:
-        """Raises StoreError; RoleNotGranted if the proxy's user may not become the auditor."""
+    async def open(cls, database: Database, *, events: bool = True) -> Feed:
+        """Raises StoreError; RoleNotGranted if `events` are wanted and the proxy's user may not become the auditor."""
+        reader = Role.AUDITOR if events else Role.PROXY
         writing = await database.pool(Role.PROXY, size=2)
         try:
-            return cls(await database.pool(Role.AUDITOR, size=2), writing)
+            return cls(await database.pool(reader, size=2), writing)
         except BaseException:
             await writing.close()
             raise

@@ -121,7 +121,7 @@ class Chains:
 
 
 def verify(folder, key_file, anchor_files=()):
-    """Return how many events there are, and what is wrong with them."""
+    """Return how many events there are, what is wrong with them, and how many were before them."""
     folder, findings = Path(folder), []
     keys = [Key(line) for line in Path(key_file).read_text().splitlines() if line.strip() and line[0] != "#"]
     own = checkpoints(folder / "checkpoints", keys, findings)
@@ -172,7 +172,7 @@ def verify(folder, key_file, anchor_files=()):
     newest = max((size for _, size, _ in anchors), default=0)
     if newest > max(last, tree.size):
         findings.append(f"cut_off: an anchor has seen {newest} events")
-    return tree.size - begin, findings
+    return tree.size - begin, findings, begin
 
 
 def main(arguments):
@@ -180,12 +180,13 @@ def main(arguments):
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        count, findings = verify(arguments[0], arguments[1], arguments[2:])
+        count, findings, begin = verify(arguments[0], arguments[1], arguments[2:])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        count, findings = 0, [f"changed: what was given cannot be read ({type(error).__name__})"]
+        count, findings, begin = 0, [f"changed: what was given cannot be read ({type(error).__name__})"], 0
     for finding in findings:
         print(finding)
-    print(f"{count} events: {f'{len(findings)} found wrong' if findings else 'whole and unchanged'}.")
+    after = f" after the first {begin}" if begin else ""
+    print(f"{count} events{after}: {f'{len(findings)} found wrong' if findings else 'whole and unchanged'}.")
     return 1 if findings else 0
 
 

@@ -76,7 +76,7 @@ class Deliveries:
         """Begin to deliver; None if no sink is configured. Raises ConfigInvalid or StoreError."""
         if not config.audit.sink:
             return None
-        feed = await Feed.open(database)
+        feed = await Feed.open(database, events=any(each.what == "events" for each in config.audit.sink))
         try:
             deliveries = _deliveries(config, feed)
         except BaseException:
@@ -133,7 +133,7 @@ async def deliver_now(config: Config, database: Database) -> None:
     await make_checkpoint(vault_settings(config), database)
     if not config.audit.sink:
         return
-    feed = await Feed.open(database)
+    feed = await Feed.open(database, events=any(each.what == "events" for each in config.audit.sink))
     try:
         for delivery in _deliveries(config, feed):
             try:

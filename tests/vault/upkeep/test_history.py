@@ -159,3 +159,31 @@ async def test_a_changed_event_cannot_be_proven(vault, database, owner, context,
     assert [each.kind for each in verify_proof(tmp_path / "proof", await keys_of_database(database))[1]] == [
         Kind.CHANGED
     ]
+
+
+async def test_an_old_backup_that_panless_goes_on_with_is_another_history(
+    open_vault, database, owner, context, tmp_path
+):
+    """What was written after the backup is gone, with its checkpoints; the anchors have seen it."""
+    vault = await open_vault()
+    for _ in range(3):
+        await recorded(vault, context)
+        await vault.checkpointing.make()
+    anchors = tmp_path / "anchors"
+    notes = [row["note"] for row in await owner.fetch("SELECT note FROM audit_checkpoints ORDER BY number")]
+    anchors.write_text("\n".join(notes))
+    demands = Demands(await keys_of_database(database), [anchors])
+    assert (await verify_history(database, demands)).findings == []
+    await owner.execute("DELETE FROM audit_events WHERE seq > 5")
+    await owner.execute("DELETE FROM audit_ranges WHERE checkpoint > 1")
+    await owner.execute("DELETE FROM audit_checkpoints WHERE number > 1")
+    with pytest.raises(AuditLogChanged):  # a process that ran through it notices
+        await vault.checkpointing.make()
+    restarted = await open_vault()
+    await restarted.checkpointing.make()
+    assert (await verified(database)).findings == []
+    assert [each.kind for each in (await verify_history(database, demands)).findings] == [Kind.CUT_OFF] * 2
+    await recorded(restarted, context, 12)
+    await restarted.checkpointing.make()
+    assert (await verified(database)).findings == []
+    assert {each.kind for each in (await verify_history(database, demands)).findings} == {Kind.FORKED}
