@@ -28,6 +28,7 @@ from vault.store.checkpoints import CheckpointRow, Range, Uncovered
 from vault.store.database import Connection, Pool
 
 PORTION = 10_000
+LAST_SECONDS = 10.0
 ORIGIN = "panless/audit/"
 
 log = structlog.get_logger()
@@ -65,7 +66,11 @@ class Checkpointing:
         self._going_on.cancel()
         await asyncio.gather(self._going_on, return_exceptions=True)
         self._going_on = None
-        await self._try()
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._try()
+        except TimeoutError:  # whoever starts next covers the rest
+            log.warning("checkpoint_not_made", code="timeout")
 
     async def make(self) -> int | None:
         """Cover all events; return the size of the newest checkpoint, None if another process is at it.

@@ -16,6 +16,7 @@ from proxy.cli.running import FAILED, config_option
 from proxy.config import Config, OutboundConfig, RouteConfig, config_schema, load
 from proxy.edge.listener import tls_context
 from proxy.settings import vault_settings
+from proxy.sinks.building import check as check_sinks
 from proxy.upstream.client import upstream_tls
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -75,6 +76,7 @@ def schema() -> None:
 def _check(config: Config, config_file: Path) -> None:
     vault_settings(config)
     compile_outbound(config)
+    check_sinks(config)
     for listener, given in (*config.listen, *((route.name, route.listener) for route in config.outbound)):
         if given is not None:
             tls_context(listener, given, config)

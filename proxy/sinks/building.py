@@ -30,6 +30,16 @@ def build(sink: AnySink, config: Config) -> Sink:
             return S3(sink)
 
 
+def check(config: Config) -> None:
+    """Raise ConfigInvalid if a secret or an authority of a sink is not to be had."""
+    for sink in config.audit.sink:
+        if isinstance(sink, HttpSink):
+            for reference in sink.headers.values():
+                _secret(reference, sink, config)
+        if isinstance(sink, HttpSink | SyslogSink):
+            _tls(sink, config, sink.ca)
+
+
 def _secret(reference: str, sink: AnySink, config: Config) -> str:
     try:
         return resolve(reference, config.folder)

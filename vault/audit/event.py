@@ -16,6 +16,8 @@ from enum import StrEnum
 
 FORMAT = 1
 
+_encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+
 
 class Outcome(StrEnum):
     """Permitted and recorded before it was done; denied by a rule; failed for another reason."""
@@ -84,4 +86,4 @@ def timestamp(at: datetime) -> str:
 
 def canonical(members: dict[str, object]) -> bytes:
     """Return the one byte string that stands for these members."""
-    return json.dumps(members, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return _encoded(members).encode("ascii")

@@ -16,7 +16,7 @@ from proxy.config.load import parse
 from proxy.edge.metrics import Metrics
 from proxy.errors import ConfigInvalid
 from proxy.sinks import delivery
-from proxy.sinks.building import build
+from proxy.sinks.building import build, check
 from proxy.sinks.delivery import Deliveries, Delivery, deliver_now
 from tests.harness.collectors import collecting, receiving
 from tests.harness.verified import verified
@@ -278,6 +278,13 @@ async def test_deliveries_go_on_by_themselves_and_say_how_far_they_are(logged, m
 async def test_dangerous_sinks_are_refused(logged, sink):
     with pytest.raises(ConfigInvalid):
         logged.config(**sink)
+
+
+@pytest.mark.parametrize("sink", [{"headers": {"A": "env:PANLESS_NONE"}}, {"ca": "nothing.pem"}])
+async def test_the_check_of_a_configuration_looks_at_sinks_too(logged, sink):
+    config = logged.config(type="http", what="events", url="https://c.example/", **sink)
+    with pytest.raises(ConfigInvalid):
+        check(config)
 
 
 async def test_a_secret_that_is_not_there_is_named_and_nothing_runs(logged):
