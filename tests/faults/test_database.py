@@ -80,7 +80,8 @@ async def test_two_migrations_at_once_do_the_work_once(parts):
     _database, config, _app, _gateway, env = parts
     both = await asyncio.gather(*(panless("migrate", "-c", config, env=env) for _ in range(2)))
     assert [done.code for done in both] == [0, 0]
-    assert sorted(re.findall(r"7 migrations|Nothing", both[0].out + both[1].out)) == ["7 migrations", "Nothing"]
+    applied = f"{len(migrations())} migrations"
+    assert sorted(re.findall(rf"{applied}|Nothing", both[0].out + both[1].out)) == [applied, "Nothing"]
 
 
 async def _ready(parts) -> PanlessProcess:

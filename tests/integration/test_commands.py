@@ -115,10 +115,11 @@ async def test_audit_verify_says_what_is_wrong_where(tmp_path):
         )
         done = await panless("audit", "verify", "-c", config)
         assert done.code == 1
-        assert "changed: the body does not have the hash" in done.out
+        assert "event 1: the body does not have the hash" in done.out
         document = json.loads((await panless("audit", "verify", "--json", "-c", config)).out)
         assert document["events"] == 4
-        assert len(document["findings"]) == 1
+        # The event itself, and the chain that began after it.
+        assert [each["kind"] for each in document["findings"]] == ["changed", "changed"]
 
 
 async def test_key_file_is_never_replaced(tmp_path):
