@@ -160,6 +160,7 @@ async def test_only_what_a_sink_wants_is_sent_and_the_rest_is_passed(logged):
 async def test_two_processes_do_not_deliver_at_once(logged):
     async with collecting() as collector:
         config = logged.config(type="http", what="events", url=collector.url)
+        await logged.events(2)
         one, other = await logged.delivery(config), await logged.delivery(config)
         name = config.audit.sink[0].name
         async with one._feed.next(name, "events") as batch:
@@ -176,6 +177,7 @@ async def test_two_processes_do_not_deliver_at_once(logged):
 async def test_what_a_process_had_taken_when_it_ended_is_due_again(logged):
     config = logged.config(type="http", what="events", url="http://127.0.0.1:9/")
     name = config.audit.sink[0].name
+    await logged.events(2)
     killed = await logged.delivery(config)
     with pytest.raises(RuntimeError):
         async with killed._feed.next(name, "events"):
