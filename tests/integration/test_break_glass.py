@@ -10,18 +10,27 @@ import aiohttp
 import pytest
 
 from tests.harness import configuration
+from tests.harness.collectors import Collector, collecting
 from tests.harness.process import COMMAND, panless, serving
 from tests.harness.terminal import Terminal
 from tests.harness.upstream import recording
 
 PAN = "4000056655665556"
 REASON = "chargeback 4711, asked for by the bank"
+HOOK = """
+[[audit.sink]]
+name = "alarm"
+type = "http"
+what = "events"
+url  = "{url}"
+only = ["break_glass.*"]
+"""
 PEOPLE = {"ann": "operator", "bob": "approver"}
 
 
 class World:
-    def __init__(self, running, token: str, cvc: str):
-        self.running, self.token, self.cvc = running, token, cvc
+    def __init__(self, running, token: str, cvc: str, hook: Collector):
+        self.running, self.token, self.cvc, self.hook = running, token, cvc, hook
         self.folder = running.config.parent
 
     async def reveal(self, who: str, *arguments: str, config=None):
@@ -59,8 +68,9 @@ class World:
 @pytest.fixture(scope="module")
 async def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("glass")
-    async with recording() as app, aiohttp.ClientSession() as client:
-        config = configuration.write(folder, app.url, app.url, head="[break_glass]\nenabled = true\n")
+    async with recording() as app, aiohttp.ClientSession() as client, collecting() as hook:
+        head = "[break_glass]\nenabled = true\n" + HOOK.format(url=hook.url)
+        config = configuration.write(folder, app.url, app.url, head=head)
         config.with_name("off.toml").write_text(config.read_text().replace("enabled = true", "enabled = false"))
         async with serving(config) as running:
             for name, role in PEOPLE.items():
@@ -71,7 +81,7 @@ async def world(tmp_path_factory):
             ) as answer:
                 assert answer.status == 200
             card = app.last.json()["card"]
-            yield World(running, card["number"], card["cvc"])
+            yield World(running, card["number"], card["cvc"], hook)
 
 
 async def test_who_asked_sees_the_value_on_a_terminal_once_and_it_is_nowhere_else(world, tmp_path):
@@ -109,6 +119,29 @@ async def test_who_asked_sees_the_value_on_a_terminal_once_and_it_is_nowhere_els
     assert [path for path in files if PAN.encode() in path.read_bytes()] == []
     assert PAN not in json.dumps(await world.running.events())
     assert (await panless("audit", "verify", "-c", world.running.config)).code == 0
+
+
+async def test_every_step_has_reached_the_alert_hook_before_anything_is_shown(world, tmp_path):
+    request = await world.approved()
+    heard = [json.loads(line) for line in world.hook.lines]
+    assert [each["action"] for each in heard if each["request_id"] == request] == [
+        "break_glass.request",
+        "break_glass.approve",
+    ]
+    world.hook.statuses = [500] * 1000
+    try:
+        async with Terminal(tmp_path / "home") as terminal:
+            await terminal.until("shell> ")
+            terminal.type(world.show("ann", request))
+            await terminal.until("audit_sink_failed")
+            await terminal.leave()
+    finally:
+        world.hook.statuses = []
+    assert PAN.encode() not in terminal.screen
+    await world.refused("break_glass_spent", "ann", "--show", request)
+    heard = [json.loads(line) for line in world.hook.lines]
+    shown = [each for each in heard if each["request_id"] == request and each["action"] == "break_glass.reveal"]
+    assert shown[0]["outcome"] == "permitted"
 
 
 async def test_it_is_off_unless_it_is_switched_on(world):

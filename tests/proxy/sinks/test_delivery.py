@@ -15,6 +15,7 @@ from proxy.config import Config
 from proxy.config.load import parse
 from proxy.edge.metrics import Metrics
 from proxy.errors import ConfigInvalid
+from proxy.secrets import LocalSecrets
 from proxy.sinks import delivery
 from proxy.sinks.building import build, check
 from proxy.sinks.delivery import Deliveries, Delivery, deliver_now
@@ -56,7 +57,7 @@ class Logged:
 
     async def delivery(self, config: Config) -> Delivery:
         (sink,) = config.audit.sink
-        return Delivery(sink, build(sink, config), await Feed.open(self.database))
+        return Delivery(sink, build(sink, config, lambda: LocalSecrets(config.folder)), await Feed.open(self.database))
 
     async def total(self) -> int:
         return (await verified(self.database)).events
@@ -160,6 +161,7 @@ async def test_only_what_a_sink_wants_is_sent_and_the_rest_is_passed(logged):
 async def test_two_processes_do_not_deliver_at_once(logged):
     async with collecting() as collector:
         config = logged.config(type="http", what="events", url=collector.url)
+        await logged.events(2)
         one, other = await logged.delivery(config), await logged.delivery(config)
         name = config.audit.sink[0].name
         async with one._feed.next(name, "events") as batch:
@@ -176,6 +178,7 @@ async def test_two_processes_do_not_deliver_at_once(logged):
 async def test_what_a_process_had_taken_when_it_ended_is_due_again(logged):
     config = logged.config(type="http", what="events", url="http://127.0.0.1:9/")
     name = config.audit.sink[0].name
+    await logged.events(2)
     killed = await logged.delivery(config)
     with pytest.raises(RuntimeError):
         async with killed._feed.next(name, "events"):
@@ -246,7 +249,7 @@ async def test_deliveries_go_on_by_themselves_and_say_how_far_they_are(logged, m
         collector.statuses = [500]
         config = logged.config(type="http", what="events", url=collector.url)
         metrics = Metrics()
-        running = await Deliveries.start(config, logged.database, metrics)
+        running = await Deliveries.start(config, logged.database, metrics, lambda: LocalSecrets(config.folder))
         await logged.events(2)
         total = await logged.total()
 
@@ -284,7 +287,7 @@ async def test_dangerous_sinks_are_refused(logged, sink):
 async def test_the_check_of_a_configuration_looks_at_sinks_too(logged, sink):
     config = logged.config(type="http", what="events", url="https://c.example/", **sink)
     with pytest.raises(ConfigInvalid):
-        check(config)
+        check(config, LocalSecrets(config.folder))
 
 
 async def test_a_secret_that_is_not_there_is_named_and_nothing_runs(logged):
