@@ -63,9 +63,10 @@ properties: $(VENV)/.dev ## the property tests again and again with new examples
 	done; echo "$$runs runs in $(MINUTES) minutes, nothing found"
 
 KILLS ?= 10
+WALKED = tests/integration/test_custodians.py tests/integration/test_keys_page.py
 faults: $(VENV)/.dev ## the tests of faults, with the long ones; rotations are killed KILLS=10 times each
 	@$(MAKE) --no-print-directory softhsm
-	@KILLS=$(KILLS) "$(CURDIR)/$(BIN)/python" -m pytest -v tests/faults
+	@KILLS=$(KILLS) "$(CURDIR)/$(BIN)/python" -m pytest -v tests/faults $(WALKED)
 
 SEALS ?= 10000000
 nonces: $(VENV)/.dev ## seal SEALS=10000000 values and look for a nonce that comes twice

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxy.secrets.references import Managed, SecretUnavailable
 from vault.errors import KeyUnavailable
 from vault.key_settings import AppRole, Secret
-from vault.openbao.client import OpenBaoClient
+
+if TYPE_CHECKING:
+    from vault.openbao.client import OpenBaoClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ async def fetch_transit_kv(
     settings: TransitKvSettings, wanted: Mapping[str, Managed]
 ) -> Mapping[str, str | SecretUnavailable]:
     """Return the value of each reference, or why it is not to be had. Each path is asked for once."""
+    from vault.openbao.client import OpenBaoClient  # noqa: PLC0415  # an HTTP client: only for who has such secrets
+
     client = OpenBaoClient(settings, "transit-kv")
     try:
         paths = sorted({each.place for each in wanted.values()})

@@ -72,7 +72,8 @@ async def stocked(shop: Shopping, cards: int) -> None:
 
 
 # Of the signing key there is nothing to go on with: one transaction replaces it.
-WHAT = [*list(LEFT)[:-1], pytest.param("signing", marks=pytest.mark.long)]
+LONG = ("dek", "signing")
+WHAT = [pytest.param(what, marks=pytest.mark.long) if what in LONG else what for what in LEFT]
 
 
 @pytest.mark.parametrize("what", WHAT)

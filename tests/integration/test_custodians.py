@@ -138,6 +138,7 @@ def _user() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
+@pytest.mark.long
 async def test_requests_under_load_succeed_when_they_are_repeated(config, shares):
     async with serving(config) as running, aiohttp.ClientSession() as client:
         refused = 0
@@ -207,6 +208,7 @@ async def test_a_set_that_does_not_open_the_kek_is_dropped(config, shares):
         assert "Unsealed" in done.out
 
 
+@pytest.mark.long
 async def test_after_kill_9_it_begins_at_none_again(config, shares):
     running = await PanlessProcess(config).start()
     for words in shares[:2]:
@@ -293,6 +295,7 @@ async def test_the_rehearsal(config, shares):
     assert (done.code, "shares_do_not_fit" in done.err) == (1, True)
 
 
+@pytest.mark.long
 async def test_a_second_kek_is_opened_beside_the_first(config, shares, tmp_path):
     async with serving(config) as running, aiohttp.ClientSession() as client:
         for words in shares[:3]:
@@ -412,6 +415,7 @@ async def test_ctrl_c_ends_the_prompt_and_the_echo_comes_back(config, shares, tm
         await terminal.leave()
 
 
+@pytest.mark.long
 async def test_every_process_of_the_data_directory_is_unsealed(config, shares, tmp_path, app):
     """Two with a database of their own each, and one data directory for what they share."""
     from tests.harness.external import external

@@ -181,6 +181,7 @@ async def test_a_compromised_key_and_a_tenant_that_is_erased(site):
     await site.shop(NUMBERS[:5])  # the tenant can begin anew
 
 
+@pytest.mark.long
 async def test_a_custodian_is_lost(tmp_path):
     """The steps of docs/keys/custodians.md: a new ceremony, both KEKs open, rotation, the old shares destroyed."""
     async with recording() as app, recording() as gateway:
