@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from proxy.cli.export import archive, checkpoint, export, prove
@@ -64,14 +65,17 @@ def events_table(events: list[dict[str, Any]]) -> Table:
     table.add_column("what, outcome, route → destination", overflow="fold")
     table.add_column("tokens, request", no_wrap=True, style="dim")
     for event in events:
-        who = event.get("app") or event.get("origin") or "panless"
+        who = event.get("operator") or event.get("app") or event.get("origin") or "panless"
         permitted = event["outcome"] == "permitted"
         outcome = f"[green]{event['outcome']}[/green]" if permitted else f"[red]{event['outcome']}[/red]"
         code = f" ({event['code']})" if "code" in event else ""
         way = f"\n{event['route']} → {event['destination']}" if event.get("route", "-") != "-" else ""
+        why = f"\n{event['reason']}" if "reason" in event else ""
+        if not permitted and "rule" in event:
+            why += f"\nby {event['rule']}"
         table.add_row(
             f"{str(event['at'])[:19].replace('T', ' ')}\n{who}",
-            f"{event['action']} {outcome}{code}{way}",
+            f"{event['action']} {outcome}{code}{way}{escape(why)}",
             "\n".join(
                 [*event.get("tokens", []), *([event["request_id"]] if event.get("request_id", "-") != "-" else [])]
             ),
