@@ -75,6 +75,21 @@ async def test_tampering_with_what_was_signed_is_found(vault, database, owner, c
     assert kinds and kind in {None, *kinds}
 
 
+@pytest.mark.parametrize("start", [-(2**40), 2**62], ids=["before the log", "behind the log"])
+async def test_a_range_outside_the_log_hides_no_event(vault, database, owner, context, start):
+    """Who may insert ranges could say of a chain that it is covered, where nobody looks: it would never be signed."""
+    await recorded(vault, context)
+    await vault.checkpointing.make()
+    chain = await owner.fetchval("SELECT chain FROM audit_events ORDER BY at DESC LIMIT 1")
+    await owner.execute("INSERT INTO audit_ranges VALUES ($1, $2, 6, 1000000, 1)", start, chain)
+    await recorded(vault, context)
+    await vault.checkpointing.make()
+    await owner.execute("UPDATE audit_events SET app = 'innocent' WHERE seq = 8")
+    found = (await verified(database)).findings
+    assert (Kind.INSERTED, str(chain)) in [(each.kind, each.chain) for each in found]
+    assert Kind.CHANGED in {each.kind for each in found}
+
+
 async def test_a_checkpoint_that_is_none_is_an_error(vault, database, owner, context):
     await recorded(vault, context)
     await vault.checkpointing.make()
