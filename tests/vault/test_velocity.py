@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.harness.cards import cards
+from vault.braking import Brakes
 from vault.errors import (
     AppUnknown,
     PanlessError,
@@ -177,6 +178,20 @@ async def test_who_is_to_be_stopped_stays_stopped_on_every_worker_until_an_opera
         while (await outcomes([vaults[1].reveal([reference(token)], permit, context)])) == ["reveals_stopped"]:
             await asyncio.sleep(0.05)
     assert [each["destination"] for each in await events(owner, "velocity.resume")] == ["app:shop"]
+
+
+async def test_a_shorter_wait_does_not_end_a_stop(open_pool):
+    brakes = Brakes(Limits(), rows.VelocityRows(await open_pool(size=1)))
+    now = datetime.now(UTC)
+    stop, wait = (Count("app:shop", MINUTE, 1, 1, then.value, then) for then in (Then.STOP, Then.THROTTLE))
+    await brakes.stop(stop, now)
+    await brakes.stop(wait, now - timedelta(minutes=5) + timedelta(seconds=1))  # over, and not looked at since
+    with pytest.raises(RevealsStopped):
+        brakes.check(["app:shop"])
+    await brakes.stop(wait, now + timedelta(seconds=1))  # stopped, an application can go on guessing
+    await brakes.beat()
+    with pytest.raises(RevealsStopped):
+        brakes.check(["app:shop"])
 
 
 async def test_what_is_only_reported_goes_on_and_is_recorded_once_a_window(two, context, permit, owner):
