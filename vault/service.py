@@ -53,7 +53,7 @@ from vault.store.rows import Write
 from vault.store.velocity import VelocityRows
 from vault.store.writer import Statistics, Writer
 from vault.tokens import Token
-from vault.velocity import Limits
+from vault.velocity import Limits, origin_subject
 
 POOL_SIZE = 8
 TRIES = 5
@@ -147,7 +147,7 @@ class Vault:
         Raises AppUnknown, AppKeyRevoked or AppKeyExpired, and records that; VelocityExceeded for an address that has
         tried too many.
         """
-        self._brakes.check((f"origin:{context.origin}",))
+        self._brakes.check((origin_subject(context.origin),))
         credential = credential_of(key, certificate)
         holder = await self._holders.submit(credential) if credential is not None else None
         if credential is None or holder is None:
@@ -244,6 +244,6 @@ class Vault:
 
     async def _denied(self, error: PanlessError, context: Context, action: str, app: str | None = None) -> PanlessError:
         refusal = event(context, action, Outcome.DENIED, code=error.code, app=app)
-        guessed = self._brakes.of_failure(f"origin:{context.origin}") if isinstance(error, AppUnknown) else []
+        guessed = self._brakes.of_failure(origin_subject(context.origin)) if isinstance(error, AppUnknown) else []
         await self._writer.write(Write(lambda _tokens: refusal, counts=guessed))
         return error

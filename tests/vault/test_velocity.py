@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -242,6 +243,18 @@ async def test_an_address_that_tries_keys_has_to_wait_also_with_a_right_one(open
     async with asyncio.timeout(20):
         while (await outcomes([vault.identify(key, context)])) != ["velocity_exceeded"]:
             await asyncio.sleep(0.02)
+
+
+async def test_whoever_has_one_address_of_ipv6_has_a_network_of_them(open_vault, context, database):
+    vault = await open_vault(limits=Limits([], Unusual(look_ups=3)))
+    key = await add_app(database, "shop", "default")
+    for number in range(4):
+        with pytest.raises(AppUnknown):
+            await vault.identify("plk_" + "a" * 58, replace(context, origin=f"2001:db8::{number}:1"))
+    async with asyncio.timeout(20):
+        while (await outcomes([vault.identify(key, replace(context, origin="2001:db8::9"))])) != ["velocity_exceeded"]:
+            await asyncio.sleep(0.02)
+    await vault.identify(key, replace(context, origin="2001:db8:0:1::9"))
 
 
 async def test_a_token_for_one_use_is_used_once_by_whoever_comes_first(two, context, permit, owner):
