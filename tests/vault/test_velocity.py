@@ -14,6 +14,7 @@ from tests.harness.cards import cards
 from vault.braking import Brakes
 from vault.errors import (
     AppUnknown,
+    OperatorUnknown,
     PanlessError,
     RevealsStopped,
     TokenExpired,
@@ -23,6 +24,7 @@ from vault.errors import (
 )
 from vault.exposure import expose
 from vault.kinds import CVC, PAN
+from vault.operators import OperatorRole
 from vault.policy import Permit, Principal
 from vault.requests import NewValue, Reference, TokenLimits
 from vault.sensitive import Sensitive
@@ -30,6 +32,7 @@ from vault.store import velocity as rows
 from vault.store.database import Role
 from vault.tokens import Token, mint
 from vault.upkeep.apps import add_app
+from vault.upkeep.operators import add_operator
 from vault.upkeep.stops import look, release
 from vault.velocity import DAY, HOUR, MINUTE, Count, Limit, Limits, Per, Then, Unusual
 
@@ -243,6 +246,19 @@ async def test_an_address_that_tries_keys_has_to_wait_also_with_a_right_one(open
     async with asyncio.timeout(20):
         while (await outcomes([vault.identify(key, context)])) != ["velocity_exceeded"]:
             await asyncio.sleep(0.02)
+
+
+async def test_an_address_that_tries_keys_of_operators_has_to_wait_too(open_vault, context, database):
+    vault = await open_vault(limits=Limits([], Unusual(look_ups=3)))
+    key = await add_operator(database, "ann", OperatorRole.AUDITOR)
+    for _ in range(4):
+        with pytest.raises(OperatorUnknown):
+            await vault.operators.sign_in("plo_" + "a" * 58, context)
+    async with asyncio.timeout(20):
+        while (await outcomes([vault.operators.sign_in(key, context)])) != ["velocity_exceeded"]:
+            await asyncio.sleep(0.02)
+    assert await outcomes([vault.identify(key, context)]) == ["velocity_exceeded"]
+    await vault.operators.sign_in(key, replace(context, origin="192.0.2.9"))
 
 
 async def test_whoever_has_one_address_of_ipv6_has_a_network_of_them(open_vault, context, database):
