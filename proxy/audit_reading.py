@@ -6,6 +6,7 @@ Who signs in, who is refused and what is read are events themselves. The rows ar
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ ACTION = "audit.read"
 MOST_EVENTS = 10_000
 _TEXTS = ("app", "token", "route", "outcome", "action", "request_id")
 _TIMES = ("since", "until")
+_LIMIT = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 class AuditReading:
@@ -53,7 +55,7 @@ def read_filter(query: Mapping[str, str]) -> Filter:
             raise FilterInvalid(name=name)
         try:
             given[name] = _value(name, value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise FilterInvalid(name=name if name in (*_TEXTS, *_TIMES, "limit") else "(unknown)") from None
     return Filter(**given)
 
@@ -61,11 +63,11 @@ def read_filter(query: Mapping[str, str]) -> Filter:
 def _value(name: str, value: str) -> str | int | datetime:
     if name in _TEXTS and "\0" not in value:
         return value
-    if name == "limit" and value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= MOST_EVENTS:
+    if name == "limit" and _LIMIT.fullmatch(value) and 1 <= int(value) <= MOST_EVENTS:
         return int(value)
     if name in _TIMES:
         time = datetime.fromisoformat(value)
-        return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+        return time.astimezone(UTC) if time.tzinfo is not None else time.replace(tzinfo=UTC)
     raise ValueError
 
 

@@ -26,7 +26,10 @@ class Brakes:
     async def beat(self) -> None:
         """See who was stopped or resumed and, once a minute, what is usual; counts that are over are deleted."""
         now = datetime.now(UTC)
-        self._stops = {stop.subject: stop for stop in await self._rows.stops(now)}
+        before = self._stops
+        found = await self._rows.stops(now)
+        added = [stop for subject, stop in self._stops.items() if before.get(subject) is not stop]
+        self._stops = _longest([*found, *added])
         if self._beats % USUAL_EVERY == 0 and self.limits.unusual.factor is not None:
             self._usual = await self._rows.usual(now)
         self._beats += 1
@@ -69,5 +72,19 @@ class Brakes:
     async def stop(self, count: Count, now: datetime) -> None:
         """Let the subject of a count wait."""
         stop = Stop(count.subject, count.rule, now, count.ends(now) if count.then is Then.THROTTLE else None)
-        self._stops = {**self._stops, stop.subject: stop}
+        self._stops = _longest([*self._stops.values(), stop])
         await self._rows.stop(stop)
+
+
+def _longest(stops: Iterable[Stop]) -> Mapping[str, Stop]:
+    """Return of each subject the stop that ends last: one that waits for an operator is not ended by a shorter one."""
+    found: dict[str, Stop] = {}
+    for stop in stops:
+        other = found.get(stop.subject)
+        if other is None or _end(stop) > _end(other):
+            found[stop.subject] = stop
+    return found
+
+
+def _end(stop: Stop) -> datetime:
+    return stop.until or datetime.max.replace(tzinfo=UTC)

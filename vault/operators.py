@@ -40,15 +40,27 @@ class Operator:
     role: OperatorRole
 
 
+def _everybody(_origin: str | None) -> None:
+    pass
+
+
 class Operators:
-    """Signs operators in. `write` makes an event durable; `note` is told which credential was used."""
+    """Signs operators in. `write` makes an event durable; `note` is told which credential was used.
+
+    `admit` raises for an address that has tried too many; `guessed` makes the event of a key that nobody has durable.
+    """
 
     def __init__(
         self,
         executor: Pool | Connection,
         write: Callable[[Event], Awaitable[object]],
         note: Callable[[bytes], None] = lambda _digest: None,
+        *,
+        admit: Callable[[str | None], None] = _everybody,
+        guessed: Callable[[Event], Awaitable[object]] | None = None,
     ) -> None:
+        self._admit = admit
+        self._guessed = guessed or write
         self._executor = executor
         self._write = write
         self._note = note
@@ -56,8 +68,10 @@ class Operators:
     async def sign_in(self, key: str, context: Context, certificate: bytes | None = None) -> Operator:
         """Return whose key or, without one, whose certificate (DER) this is.
 
-        Raises OperatorUnknown, OperatorKeyRevoked or OperatorKeyExpired. Either is recorded.
+        Raises OperatorUnknown, OperatorKeyRevoked or OperatorKeyExpired. Either is recorded. Raises VelocityExceeded or
+        RevealsStopped for an address that has tried too many.
         """
+        self._admit(context.origin)
         credential = credential_of(key, certificate, OPERATOR_PREFIX)
         holder = await find_operator(self._executor, credential) if credential is not None else None
         if credential is None or holder is None:
@@ -85,5 +99,6 @@ class Operators:
 
     async def _refused(self, error: PanlessError, context: Context, name: str | None) -> PanlessError:
         refusal = event(context, "operator.sign_in", Outcome.DENIED, code=error.code)
-        await self._write(replace(refusal, operator=name))
+        write = self._guessed if isinstance(error, OperatorUnknown) else self._write
+        await write(replace(refusal, operator=name))
         return error

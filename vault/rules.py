@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from zoneinfo import ZoneInfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -85,11 +85,17 @@ class Rule:
 
     def _is_from(self, origin: str | None) -> bool:
         try:
-            address = ip_address((origin or "").partition("%")[0])
+            forms = _forms(ip_address((origin or "").partition("%")[0]))
         except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self.networks)
+            return not self.allows  # nobody knows: it may be from there
+        return any(each in network for each in forms for network in self.networks)
+
+
+def _forms(address: IPv4Address | IPv6Address) -> Sequence[IPv4Address | IPv6Address]:
+    """Return an address in both of the forms that one of IPv4 has."""
+    if isinstance(address, IPv4Address):
+        return address, IPv6Address(b"\0" * 10 + b"\xff\xff" + address.packed)
+    return (address,) if address.ipv4_mapped is None else (address, address.ipv4_mapped)
 
 
 def version_of(rules: Sequence[Rule]) -> str:

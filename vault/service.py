@@ -53,7 +53,7 @@ from vault.store.rows import Write
 from vault.store.velocity import VelocityRows
 from vault.store.writer import Statistics, Writer
 from vault.tokens import Token
-from vault.velocity import Limits
+from vault.velocity import Limits, origin_subject
 
 POOL_SIZE = 8
 TRIES = 5
@@ -83,7 +83,9 @@ class Vault:
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
         self._revealing = Revealing(self._opening, self._writer, self._brakes)
         self._writer.crossed = self._revealing.crossed
-        self.operators = Operators(pool, self._write_event, operator_uses.note)
+        self.operators = Operators(
+            pool, self._write_event, operator_uses.note, admit=self._admit, guessed=self._write_guess
+        )
         self._holders: Batcher[Credential, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
         self._ended: Batcher[Sequence[UUID], None] = Batcher(self._records.end_leases, limit=LOOK_UP_LIMIT)
 
@@ -147,7 +149,7 @@ class Vault:
         Raises AppUnknown, AppKeyRevoked or AppKeyExpired, and records that; VelocityExceeded for an address that has
         tried too many.
         """
-        self._brakes.check((f"origin:{context.origin}",))
+        self._admit(context.origin)
         credential = credential_of(key, certificate)
         holder = await self._holders.submit(credential) if credential is not None else None
         if credential is None or holder is None:
@@ -244,6 +246,12 @@ class Vault:
 
     async def _denied(self, error: PanlessError, context: Context, action: str, app: str | None = None) -> PanlessError:
         refusal = event(context, action, Outcome.DENIED, code=error.code, app=app)
-        guessed = self._brakes.of_failure(f"origin:{context.origin}") if isinstance(error, AppUnknown) else []
-        await self._writer.write(Write(lambda _tokens: refusal, counts=guessed))
+        await (self._write_guess if isinstance(error, AppUnknown) else self._write_event)(refusal)
         return error
+
+    def _admit(self, origin: str | None) -> None:
+        self._brakes.check((origin_subject(origin),))
+
+    async def _write_guess(self, done: Event) -> None:
+        counts = self._brakes.of_failure(origin_subject(done.origin))
+        await self._writer.write(Write(lambda _tokens: done, counts=counts))

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from ipaddress import IPv6Address, IPv6Network
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+_ORIGIN_BITS = 64
 UNUSUAL_RATE, UNUSUAL_LOOK_UPS = "unusual.rate", "unusual.look_ups"
 
 
@@ -120,6 +122,17 @@ def reveal_counts(
         most = None if known is None else max(limits.unusual.at_least, int(factor * known))
         found.append(Count(f"app:{app}", HOUR, len(tokens), most, UNUSUAL_RATE, limits.unusual.rate_then))
     return found
+
+
+def origin_subject(origin: str | None) -> str:
+    """Return who is counted for an address: of IPv6 its network of 64 bits, which is the least that anybody has."""
+    try:
+        address = IPv6Address((origin or "").partition("%")[0])
+    except ValueError:
+        return f"origin:{origin}"
+    if address.ipv4_mapped is not None:
+        return f"origin:{address.ipv4_mapped}"
+    return f"origin:{IPv6Network((address, _ORIGIN_BITS), strict=False)}"
 
 
 def failure_counts(limits: Limits, subject: str) -> list[Count]:

@@ -88,6 +88,8 @@ def checkpoints(path, keys, findings):
             found.append((origin, int(size), base64.b64decode(root, validate=True)))
         else:
             findings.append(f"unsigned: no given key has signed the checkpoint of size {size} in {path}")
+    if not blocks:
+        findings.append(f"unsigned: there is no checkpoint in {path}")
     return found
 
 

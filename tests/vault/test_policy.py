@@ -134,6 +134,21 @@ def test_networks(origin, inside):
     assert isinstance(decided([rule(networks=networks)], origin=origin), Permit) is inside
 
 
+def test_a_network_that_is_written_as_one_of_ipv6_is_the_same_network():
+    networks = (ip_network("::ffff:10.0.0.0/104"),)
+    for origin in ("10.1.2.3", "::ffff:10.1.2.3"):
+        assert isinstance(decided([rule(networks=networks)], origin=origin), Permit)
+        assert isinstance(decided([rule(allows=False, networks=networks), rule()], origin=origin), Denial)
+    assert isinstance(decided([rule(allows=False, networks=networks), rule()], origin="11.1.2.3"), Permit)
+
+
+@pytest.mark.parametrize("origin", [None, "", "unix", "10.0.0.256"])
+def test_where_nobody_knows_from_where_a_rule_that_denies_a_network_denies(origin):
+    networks = (ip_network("10.0.0.0/8"),)
+    assert isinstance(decided([rule(allows=False, networks=networks), rule()], origin=origin), Denial)
+    assert isinstance(decided([rule(networks=networks)], origin=origin), Denial)
+
+
 @pytest.mark.parametrize(
     ("at", "inside"),
     [

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.harness.cards import cards
+from vault.braking import Brakes
 from vault.errors import (
     AppUnknown,
+    OperatorUnknown,
     PanlessError,
     RevealsStopped,
     TokenExpired,
@@ -21,6 +24,7 @@ from vault.errors import (
 )
 from vault.exposure import expose
 from vault.kinds import CVC, PAN
+from vault.operators import OperatorRole
 from vault.policy import Permit, Principal
 from vault.requests import NewValue, Reference, TokenLimits
 from vault.sensitive import Sensitive
@@ -28,6 +32,7 @@ from vault.store import velocity as rows
 from vault.store.database import Role
 from vault.tokens import Token, mint
 from vault.upkeep.apps import add_app
+from vault.upkeep.operators import add_operator
 from vault.upkeep.stops import look, release
 from vault.velocity import DAY, HOUR, MINUTE, Count, Limit, Limits, Per, Then, Unusual
 
@@ -179,6 +184,20 @@ async def test_who_is_to_be_stopped_stays_stopped_on_every_worker_until_an_opera
     assert [each["destination"] for each in await events(owner, "velocity.resume")] == ["app:shop"]
 
 
+async def test_a_shorter_wait_does_not_end_a_stop(open_pool):
+    brakes = Brakes(Limits(), rows.VelocityRows(await open_pool(size=1)))
+    now = datetime.now(UTC)
+    stop, wait = (Count("app:shop", MINUTE, 1, 1, then.value, then) for then in (Then.STOP, Then.THROTTLE))
+    await brakes.stop(stop, now)
+    await brakes.stop(wait, now - timedelta(minutes=5) + timedelta(seconds=1))  # over, and not looked at since
+    with pytest.raises(RevealsStopped):
+        brakes.check(["app:shop"])
+    await brakes.stop(wait, now + timedelta(seconds=1))  # stopped, an application can go on guessing
+    await brakes.beat()
+    with pytest.raises(RevealsStopped):
+        brakes.check(["app:shop"])
+
+
 async def test_what_is_only_reported_goes_on_and_is_recorded_once_a_window(two, context, permit, owner):
     vaults = await two(limit(most=3, then=Then.REPORT))
     (token,) = await vaults[0].tokenize([pan()], "default", context)
@@ -227,6 +246,31 @@ async def test_an_address_that_tries_keys_has_to_wait_also_with_a_right_one(open
     async with asyncio.timeout(20):
         while (await outcomes([vault.identify(key, context)])) != ["velocity_exceeded"]:
             await asyncio.sleep(0.02)
+
+
+async def test_an_address_that_tries_keys_of_operators_has_to_wait_too(open_vault, context, database):
+    vault = await open_vault(limits=Limits([], Unusual(look_ups=3)))
+    key = await add_operator(database, "ann", OperatorRole.AUDITOR)
+    for _ in range(4):
+        with pytest.raises(OperatorUnknown):
+            await vault.operators.sign_in("plo_" + "a" * 58, context)
+    async with asyncio.timeout(20):
+        while (await outcomes([vault.operators.sign_in(key, context)])) != ["velocity_exceeded"]:
+            await asyncio.sleep(0.02)
+    assert await outcomes([vault.identify(key, context)]) == ["velocity_exceeded"]
+    await vault.operators.sign_in(key, replace(context, origin="192.0.2.9"))
+
+
+async def test_whoever_has_one_address_of_ipv6_has_a_network_of_them(open_vault, context, database):
+    vault = await open_vault(limits=Limits([], Unusual(look_ups=3)))
+    key = await add_app(database, "shop", "default")
+    for number in range(4):
+        with pytest.raises(AppUnknown):
+            await vault.identify("plk_" + "a" * 58, replace(context, origin=f"2001:db8::{number}:1"))
+    async with asyncio.timeout(20):
+        while (await outcomes([vault.identify(key, replace(context, origin="2001:db8::9"))])) != ["velocity_exceeded"]:
+            await asyncio.sleep(0.02)
+    await vault.identify(key, replace(context, origin="2001:db8:0:1::9"))
 
 
 async def test_a_token_for_one_use_is_used_once_by_whoever_comes_first(two, context, permit, owner):

@@ -17,6 +17,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 _FIND = f"SELECT {_COLUMNS} FROM break_glass WHERE id = $1 FOR UPDATE"  # noqa: S608
 _APPROVE = "UPDATE break_glass SET approved_by = $2, approved_at = $3 WHERE id = $1"
 _REVEAL = "UPDATE break_glass SET revealed_at = $2 WHERE id = $1 AND revealed_at IS NULL RETURNING id"
+_HOLDS_KEY = """
+SELECT EXISTS (SELECT FROM operator_keys
+               WHERE operator = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2))
+"""
 # Codes are in another table: they cannot be found here.
 _SEALED = "SELECT tenant, kind, data_key, sealed, expires_at FROM tokens WHERE token = $1"
 
@@ -64,6 +68,12 @@ async def find_request(connection: Connection, request: UUID) -> GlassRow | None
 async def approve_request(connection: Connection, request: UUID, operator: str, at: datetime) -> None:
     with translated():
         await connection.execute(_APPROVE, request, operator, at)
+
+
+async def holds_key(connection: Connection, operator: str | None, at: datetime) -> bool:
+    """Tell whether an operator could sign in."""
+    with translated():
+        return bool(await connection.fetchval(_HOLDS_KEY, operator, at))
 
 
 async def spend_request(connection: Connection, request: UUID, at: datetime) -> bool:

@@ -53,12 +53,20 @@ JOIN audit_events event ON event.chain = range.chain AND event.seq BETWEEN range
 WHERE range.start >= $1 AND range.start < $2
 ORDER BY range.start, event.seq
 """  # noqa: S608  # constant columns
+# A range counts only where its events are read in the order of the tree.
 _NOT_COVERED = f"""
 SELECT {ROW} FROM audit_events event
 WHERE NOT EXISTS (SELECT FROM audit_ranges range
-                  WHERE range.chain = event.chain AND range.last >= event.seq AND range.first <= event.seq)
+                  WHERE range.chain = event.chain AND range.last >= event.seq AND range.first <= event.seq
+                    AND range.start >= $1 AND range.start < $2)
 ORDER BY event.chain, event.seq
 """  # noqa: S608  # constant columns
+_OUTSIDE = """
+SELECT range.start, event.chain, min(event.seq), max(event.seq) FROM audit_ranges range
+JOIN audit_events event ON event.chain = range.chain AND event.seq BETWEEN range.first AND range.last
+WHERE range.start < $1 OR range.start >= $2 GROUP BY 1, 2 ORDER BY 1
+"""
+END = 2**62  # behind every leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +165,17 @@ async def in_tree_order(connection: Connection, begin: int, end: int) -> AsyncIt
             yield row["index"], stored_event(row)
 
 
-async def not_covered(connection: Connection) -> AsyncIterator[StoredEvent]:
-    """Yield the events that are in no checkpoint, by chain and number."""
+async def not_covered(connection: Connection, begins: int) -> AsyncIterator[StoredEvent]:
+    """Yield the events that are in no checkpoint of a log that begins at this leaf, by chain and number."""
     with translated():
-        async for row in connection.cursor(_NOT_COVERED, prefetch=5000):
+        async for row in connection.cursor(_NOT_COVERED, begins, END, prefetch=5000):
             yield stored_event(row)
+
+
+async def outside(connection: Connection, begins: int) -> list[Range]:
+    """Return which events are said to be leaves that the log cannot have: no checkpoint will ever cover them."""
+    with translated():
+        return [Range(*row) for row in await connection.fetch(_OUTSIDE, begins, END)]
 
 
 async def leaves(connection: Connection, begin: int, count: int) -> list[tuple[int, bytes]]:

@@ -21,7 +21,7 @@ _MARKED = "SELECT token FROM fingerprints WHERE fingerprint = ANY($1::bytea[]) A
 _OF_CUSTOMER = """
 SELECT token, EXISTS (
   SELECT FROM token_customers other
-  WHERE other.token = mine.token AND other.tenant = mine.tenant AND other.customer <> mine.customer
+  WHERE other.token = mine.token AND other.tenant = mine.tenant AND other.customer <> ALL($3::text[])
 ) FROM token_customers mine WHERE tenant = $1 AND customer = $2 ORDER BY token
 """
 _FORGET_CUSTOMERS = """
@@ -74,7 +74,7 @@ class EndedToken:
 
 @dataclass(frozen=True, slots=True)
 class CustomerToken:
-    """A token of a customer's. `shared`: another customer has it, too."""
+    """A token of a customer's. `shared`: another one has it, too, who is not to be erased as well."""
 
     token: UUID
     shared: bool
@@ -95,9 +95,10 @@ async def find_marked(connection: Connection, marks: Sequence[bytes], digits: st
         return found
 
 
-async def tokens_of(connection: Connection, tenant: str, customer: str) -> list[CustomerToken]:
+async def tokens_of(connection: Connection, tenant: str, customer: str, erased: Sequence[str]) -> list[CustomerToken]:
+    """Return the tokens of one of the customers who are to be erased."""
     with translated():
-        return [CustomerToken(*row) for row in await connection.fetch(_OF_CUSTOMER, tenant, customer)]
+        return [CustomerToken(*row) for row in await connection.fetch(_OF_CUSTOMER, tenant, customer, erased)]
 
 
 async def forget_customers(

@@ -83,7 +83,10 @@ async def _prune(database: Database, size: int, tree: Tree, due: Sequence[str], 
                 raise AuditExportRefused(reason=f"sink {name} has not got all of it, so that it is not pruned")
         with translated():
             async with connection.transaction():
+                archived = size - await checkpoints.begins(connection)
                 pruned = await pruning.prune(connection, size)
+                if pruned != archived:  # ranges were added: what was not archived would go with the rest
+                    raise AuditExportRefused(reason=f"{pruned} events would be deleted, and {archived} were archived")
                 await append(connection, [done])
         return pruned
     finally:

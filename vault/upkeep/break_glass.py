@@ -51,6 +51,7 @@ from vault.store.break_glass import (
     approve_request,
     find_request,
     find_vaulted,
+    holds_key,
     spend_request,
 )
 from vault.store.credentials import OPERATOR_KEYS
@@ -191,6 +192,8 @@ class BreakGlass:
                 asked = await find_request(self._connection, request)
                 _check(action, operator, asked, request, terminal=terminal)
                 assert asked is not None  # noqa: S101  # `_check` says so
+                if action == REVEAL and not await holds_key(self._connection, asked.approved_by, datetime.now(UTC)):
+                    raise BreakGlassNotApproved(request=str(request))  # who agreed was revoked since
                 yield asked
         except BreakGlassRefused as error:
             await self._record(action, operator, asked, refusal=error)

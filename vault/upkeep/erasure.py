@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -30,11 +30,15 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What is to be erased: tokens, and customers' names of tokens that stay, as other customers have them, too."""
+    """What is to be erased: tokens, and customers' names of tokens that stay, as other customers have them, too.
+
+    `named` are those of the tokens that go whoever has them.
+    """
 
     tokens: Sequence[UUID]
     customers: Sequence[str] = ()
     shared: Sequence[UUID] = field(default=())
+    named: Sequence[UUID] = field(default=())
 
 
 async def resolve(work: Work, text: str, tenant: str) -> UUID:
@@ -76,15 +80,30 @@ async def known(database: Database, text: str) -> TokenRow | EndedToken | None:
 async def wanted(work: Work, tokens: Sequence[str], customers: Sequence[str], tenant: str) -> Erasure:
     """Return what is to be erased; raises TokensNotFound for a token that never was, or a customer without any."""
     found = [await show(work, text, tenant) for text in tokens]
-    named = [each.token for each in found]
-    shared: list[UUID] = []
+    return await _wanted(work, [each.token for each in found], customers, tenant)
+
+
+async def _wanted(work: Work, named: Sequence[UUID], customers: Sequence[str], tenant: str) -> Erasure:
+    tokens, shared = set(named), set[UUID]()
     for customer in customers:
-        owned = await tokens_of(work.connection, tenant, customer)
+        owned = await tokens_of(work.connection, tenant, customer, customers)
         if not owned:
             raise TokensNotFound(what="of this customer")
-        named += [each.token for each in owned if not each.shared]
-        shared += [each.token for each in owned if each.shared]
-    return Erasure(sorted(set(named)), customers, sorted(set(shared)))
+        tokens |= {each.token for each in owned if not each.shared}
+        shared |= {each.token for each in owned if each.shared}
+    return Erasure(sorted(tokens), customers, sorted(shared), sorted(set(named)))
+
+
+async def _still(work: Work, erasure: Erasure, tenant: str) -> Erasure:
+    """Return what is to be erased without the tokens that other customers have got since."""
+    owned = [
+        each
+        for customer in erasure.customers
+        for each in await tokens_of(work.connection, tenant, customer, erasure.customers)
+    ]
+    late = {each.token for each in owned if each.shared} - {*erasure.named}
+    tokens, shared = sorted({*erasure.tokens} - late), sorted({*erasure.shared} | late)
+    return replace(erasure, tokens=tokens, shared=shared)
 
 
 async def erase(work: Work, erasure: Erasure, tenant: str) -> str:
@@ -94,6 +113,7 @@ async def erase(work: Work, erasure: Erasure, tenant: str) -> str:
     """
     row = await work.keyring.active_row(EVERY_TENANT, Purpose.SIGNING)
     await work.keyring.opening_key(row.id)
+    erasure = await _still(work, erasure, tenant)
     erased: list[UUID] = []
     for start in range(0, len(erasure.tokens), BATCH):
         erased += await _erase(work, erasure.tokens[start : start + BATCH])

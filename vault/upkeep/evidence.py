@@ -58,7 +58,12 @@ class Demands:
     newer_than: datetime | None = None
 
     def anchored(self) -> list[Signed]:
-        return [each for file in self.anchors for each in signed_notes(file, self.keys)]
+        """Return the checkpoints of all anchors; raises AuditEvidenceUnreadable, also for a file that has none."""
+        found = [signed_notes(file, self.keys) for file in self.anchors]
+        for file, notes in zip(self.anchors, found, strict=True):
+            if not notes:
+                raise AuditEvidenceUnreadable(file=str(file), reason="no checkpoint stands there")
+        return [each for notes in found for each in notes]
 
 
 def read_keys(file: Path) -> list[str]:

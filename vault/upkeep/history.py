@@ -65,13 +65,16 @@ async def _verified(connection: Connection, demands: Demands, progress: Progress
         verifier.chains.announce(str(first.chain), first.body)
     pruned = start.size == begins and begins > 0
     total = await count_events(connection)
-    async for index, stored in checkpoints.in_tree_order(connection, start.size, 2**62):
+    async for index, stored in checkpoints.in_tree_order(connection, start.size, checkpoints.END):
         verifier.check(stored.body, stored, index)
         pruned = pruned and not _tells_of(stored.body, start)
         if verifier.events % PROGRESS_EVERY == 0:
             progress(verifier.events, total)
-    async for stored in checkpoints.not_covered(connection):
+    async for stored in checkpoints.not_covered(connection, begins):
         verifier.check_uncovered(stored)
+    for each in await checkpoints.outside(connection, begins):
+        problem = f"events up to {each.last} are said to be leaves from {each.start} on, where there are none"
+        verifier.findings.append(Finding(Kind.INSERTED, problem, str(each.chain), each.first))
     if pruned:
         problem = f"no signed event {PRUNE} says that the log begins here"
         verifier.findings.append(Finding(Kind.MISSING, problem, index=begins))

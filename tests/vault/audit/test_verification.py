@@ -274,6 +274,14 @@ def test_a_history_that_whoever_has_the_key_made_anew_is_not_that_of_the_anchors
     assert is_found(folder, anchors)
 
 
+def test_an_anchor_without_a_checkpoint_holds_nothing_against_the_log_and_is_no_anchor(tmp_path):
+    """A file that was emptied, or was never written to, would let every log through."""
+    folder = a_log().write(tmp_path / "export")
+    assert not is_found(folder)
+    for empty in ([], ["\n\n"]):
+        assert is_found(folder, [anchor(tmp_path, empty)])
+
+
 def test_an_anchor_that_nobody_has_signed_is_named(tmp_path):
     log = a_log()
     forged = anchor(tmp_path, [note_of(log.trees[3], 3, secret=bytes(32))])

@@ -69,3 +69,15 @@ def test_what_is_no_verifier_key_is_refused(verifier):
 
 def test_the_secret_is_in_nothing_that_is_shown():
     assert base64.b64encode(SECRET).decode() not in signed_note.sign("x\n", NAME, SECRET) + OWN
+
+
+def test_signatures_of_others_do_not_matter_whatever_name_they_have():
+    """A key that was replaced has the name of the one before it; a log's note may have signatures of witnesses."""
+    note = signed_note.sign("one\n", NAME, SECRET)
+    other = signed_note.sign("one\n", NAME, bytes(32)).splitlines()[-1]
+    assert signed_note.verify(note.replace("\u2014", f"{other}\n\u2014"), OWN) == "one\n"
+    broken = other.replace(other[-8:], "AAAAAAA=")
+    assert signed_note.verify(note.replace("\u2014", f"{broken}\n\u2014"), OWN) == "one\n"
+    mine = note.splitlines()[-1]
+    with pytest.raises(NoteRejected):  # one of its own has to be right
+        signed_note.verify(note.replace("\u2014", f"{mine[:-8]}AAAAAAA=\n\u2014"), OWN)

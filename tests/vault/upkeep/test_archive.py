@@ -41,6 +41,17 @@ async def test_an_archive_verifies_alone_and_nothing_is_deleted(grown, database,
     assert (await verified(database)).events == 14
 
 
+async def test_pruning_deletes_nothing_that_was_not_archived(grown, database, owner, context, tmp_path):
+    chain = await owner.fetchval("SELECT chain FROM audit_events ORDER BY at DESC LIMIT 1")
+    await recorded(grown, context)
+    seq = await owner.fetchval("SELECT max(seq) FROM audit_events WHERE chain = $1", chain)
+    await owner.execute("INSERT INTO audit_ranges VALUES (-1000, $1, $2, $2, 1)", chain, seq)
+    with pytest.raises(AuditExportRefused, match="15 events would be deleted, and 14 were archived"):
+        await archive(database, tmp_path / "a", LATER, await demands_of(database), prune=True)
+    assert await owner.fetchval("SELECT count(*) FROM audit_events WHERE chain = $1 AND seq = $2", chain, seq) == 1
+    assert await owner.fetchval("SELECT begins FROM audit_log") == 0
+
+
 async def test_a_pruned_log_begins_where_the_archive_ends(grown, open_vault, database, owner, context, tmp_path):
     demands = await demands_of(database)
     chain, seq = await owner.fetchrow("SELECT chain, seq FROM audit_events ORDER BY at LIMIT 1")

@@ -95,6 +95,13 @@ async def test_an_approver_may_ask_too_and_needs_another_one(people, glass, toke
         await refused(errors.BreakGlassNotYours, other, glass.show(people[other], asked, keks, terminal=True))
 
 
+async def test_who_is_revoked_has_agreed_to_nothing(people, glass, database, tokens, keks, refused):
+    asked = (await glass.request(people["ann"], tokens[0], REASON)).request.id
+    await glass.approve(people["bob"], asked)
+    await revoke_operator(database, "bob")
+    await refused(errors.BreakGlassNotApproved, "ann", glass.show(people["ann"], asked, keks, terminal=True))
+
+
 async def test_of_two_at_once_one_is_shown(people, glass, database, tokens, keks, owner):
     """Both are let go when both have come as far as they can while the row is held."""
     asked = (await glass.request(people["ann"], tokens[0], REASON)).request.id

@@ -209,3 +209,25 @@ async def test_what_is_shown_of_a_token_is_never_its_value(vault, signing, datab
         assert await show(work, card.shown, "default") == found
         with pytest.raises(TokensNotFound):
             await show(work, card.shown, "other")
+
+
+async def test_the_last_customers_of_a_token_can_be_erased_together(vault, signing, context, owner):
+    for customer in ("c-1", "c-2"):
+        (token,) = await vault.tokenize([pan()], "default", context, customer=customer)
+    async with signing() as work:
+        receipt = await erased(work, customers=["c-1", "c-2"])
+    assert (receipt["erased"], receipt["kept_for_other_customers"]) == ([str(token)], [])
+    assert (await counts(owner))["token_customers"] == 0
+
+
+async def test_a_token_that_another_customer_gets_meanwhile_stays(vault, signing, context, owner):
+    """Between the question and the answer of an operator there may be minutes."""
+    mine, named = await vault.tokenize([pan(), pan(OTHER)], "default", context, customer="c-1")
+    async with signing() as work:
+        erasure = await wanted(work, [str(named)], ["c-1"], "default")
+        await vault.tokenize([pan(), pan(OTHER)], "default", context, customer="c-2")
+        note = await erase(work, erasure, "default")
+        assert isinstance(await show(work, str(mine), "default"), TokenRow)
+    receipt = json.loads(note.partition("\n\n")[0])
+    assert (receipt["erased"], receipt["kept_for_other_customers"]) == ([str(named)], [str(mine)])
+    assert await owner.fetchval("SELECT string_agg(customer, ' ') FROM token_customers") == "c-2"

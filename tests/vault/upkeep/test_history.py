@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from tests.harness.verified import verified
+from vault.audit.chain import leaf_hash
+from vault.audit.event import canonical
 from vault.audit.findings import Kind
 from vault.errors import AuditEventNotFound, AuditExportRefused, AuditLogChanged
 from vault.upkeep.evidence import Demands, verify_export, verify_proof
@@ -73,6 +75,42 @@ async def test_tampering_with_what_was_signed_is_found(vault, database, owner, c
     assert not (await owner.execute(sql)).endswith(" 0")
     kinds = {each.kind for each in (await verified(database)).findings}
     assert kinds and kind in {None, *kinds}
+
+
+@pytest.mark.parametrize("start", [-(2**40), 2**62], ids=["before the log", "behind the log"])
+async def test_a_range_outside_the_log_hides_no_event(vault, database, owner, context, start):
+    """Who may insert ranges could say of a chain that it is covered, where nobody looks: it would never be signed."""
+    await recorded(vault, context)
+    await vault.checkpointing.make()
+    chain = await owner.fetchval("SELECT chain FROM audit_events ORDER BY at DESC LIMIT 1")
+    await owner.execute("INSERT INTO audit_ranges VALUES ($1, $2, 6, 1000000, 1)", start, chain)
+    await recorded(vault, context)
+    await vault.checkpointing.make()
+    await owner.execute("UPDATE audit_events SET app = 'innocent' WHERE seq = 8")
+    found = (await verified(database)).findings
+    assert (Kind.INSERTED, str(chain)) in [(each.kind, each.chain) for each in found]
+    assert Kind.CHANGED in {each.kind for each in found}
+
+
+async def test_a_log_of_more_than_an_hour_without_any_checkpoint_is_not_signed(vault, database, owner, context):
+    """Whoever takes the checkpoints away can write every event anew: nothing is left that a key has signed."""
+    await recorded(vault, context)
+    await vault.checkpointing.make()
+    await owner.execute("TRUNCATE audit_checkpoints, audit_ranges")
+    await recorded(vault, context)
+    assert (await verified(database)).findings == []  # as young as a log that nobody could sign yet
+    body = await owner.fetchval("SELECT body FROM audit_events ORDER BY at LIMIT 1")
+    members = json.loads(body)
+    early = members | {"at": "2026-01-01" + members["at"][10:]}
+    rewritten = canonical(early)
+    await owner.execute(
+        "UPDATE audit_events SET body = $2, hash = $3, at = at - (at::date - date '2026-01-01') * interval '1 day'"
+        " WHERE body = $1",
+        body,
+        rewritten,
+        leaf_hash(rewritten),
+    )
+    assert Kind.UNSIGNED in {each.kind for each in (await verified(database)).findings}
 
 
 async def test_a_checkpoint_that_is_none_is_an_error(vault, database, owner, context):
