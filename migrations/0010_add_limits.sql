@@ -25,27 +25,6 @@ CREATE TABLE ended_tokens (
 DROP INDEX fingerprints_card_tokens;
 CREATE INDEX fingerprints_token ON fingerprints (token);
 
--- The proxy may not delete tokens; this deletes those whose time is up by the database's own clock, and no others.
-CREATE FUNCTION panless_purge(most integer) RETURNS TABLE (purged uuid, tenant text)
-LANGUAGE sql SECURITY DEFINER AS $$
-  WITH due AS (
-    SELECT token FROM tokens WHERE expires_at <= clock_timestamp() ORDER BY expires_at LIMIT most FOR UPDATE SKIP LOCKED
-  ), gone AS (
-    DELETE FROM tokens USING due WHERE tokens.token = due.token RETURNING tokens.token, tokens.tenant
-  ), marks AS (
-    DELETE FROM fingerprints USING gone WHERE fingerprints.token = gone.token AND card_token IS NULL
-  ), owners AS (
-    DELETE FROM token_customers USING gone WHERE token_customers.token = gone.token
-  ), leases AS (
-    DELETE FROM cvc_leases USING gone WHERE cvc_leases.card = gone.token
-  )
-  INSERT INTO ended_tokens SELECT token, tenant, 'expired', clock_timestamp() FROM gone RETURNING token, ended_tokens.tenant
-$$;
-REVOKE ALL ON FUNCTION panless_purge(integer) FROM PUBLIC;
-DO $$ BEGIN  -- no schema of the caller's, temporary or not, comes before that of the tables
-  EXECUTE format('ALTER FUNCTION panless_purge(integer) SET search_path = pg_catalog, %I, pg_temp', current_schema());
-END $$;
-
 -- How much was revealed: by subject (app:NAME, route:NAME, token:ID, ...) and window of so many seconds.
 CREATE TABLE reveal_counts (
   subject text NOT NULL,
@@ -64,6 +43,29 @@ CREATE TABLE stops (
   until   timestamptz,
   PRIMARY KEY (subject, since)
 );
+
+-- The proxy may delete neither tokens nor stops; this deletes those whose time is up by the database's own clock.
+CREATE FUNCTION panless_purge(most integer) RETURNS TABLE (purged uuid, tenant text)
+LANGUAGE sql SECURITY DEFINER AS $$
+  WITH due AS (
+    SELECT token FROM tokens WHERE expires_at <= clock_timestamp() ORDER BY expires_at LIMIT most FOR UPDATE SKIP LOCKED
+  ), gone AS (
+    DELETE FROM tokens USING due WHERE tokens.token = due.token RETURNING tokens.token, tokens.tenant
+  ), marks AS (
+    DELETE FROM fingerprints USING gone WHERE fingerprints.token = gone.token AND card_token IS NULL
+  ), owners AS (
+    DELETE FROM token_customers USING gone WHERE token_customers.token = gone.token
+  ), leases AS (
+    DELETE FROM cvc_leases USING gone WHERE cvc_leases.card = gone.token
+  ), waited AS (
+    DELETE FROM stops WHERE until < clock_timestamp() - interval '1 minute'
+  )
+  INSERT INTO ended_tokens SELECT token, tenant, 'expired', clock_timestamp() FROM gone RETURNING token, ended_tokens.tenant
+$$;
+REVOKE ALL ON FUNCTION panless_purge(integer) FROM PUBLIC;
+DO $$ BEGIN  -- no schema of the caller's, temporary or not, comes before that of the tables
+  EXECUTE format('ALTER FUNCTION panless_purge(integer) SET search_path = pg_catalog, %I, pg_temp', current_schema());
+END $$;
 
 GRANT UPDATE (uses) ON tokens TO panless_proxy;
 GRANT SELECT, INSERT ON token_customers, stops TO panless_proxy;

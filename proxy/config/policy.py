@@ -87,6 +87,8 @@ class VelocityConfig(Model):
 
     @model_validator(mode="after")
     def _check_amounts(self) -> VelocityConfig:
+        if self.name.startswith("unusual."):
+            raise ValueError("velocity: names that begin with unusual. are taken")
         if not self.windows:
             raise ValueError("velocity: give at least one of minute, hour and day")
         return self

@@ -236,6 +236,7 @@ WRONG = {
     '[[policy]]\nname = "a"\nactions = ["reveal"]\nroutes = ["nowhere"]\n': "names route nowhere",
     '[[policy]]\nname = "a"\nactions = ["reveal"]\n' * 2: "two rules are named a",
     '[[velocity]]\nname = "a"\nper = "app"\n': "give at least one of minute, hour and day",
+    '[[velocity]]\nname = "unusual.token"\nper = "token"\nday = 1\n': "names that begin with unusual. are taken",
     '[[velocity]]\nname = "a"\nper = "tenant"\nday = 1\n': "velocity.0.per",
     '[[velocity]]\nname = "a"\nper = "app"\nday = 0\n': "velocity.0.day",
 }

@@ -366,3 +366,12 @@ async def test_counts_are_deleted_once_they_are_over(open_pool, owner):
     await rows.VelocityRows(await open_pool(size=1)).clean(now)
     left = await owner.fetch("SELECT subject, seconds, began FROM reveal_counts")
     assert {tuple(row) for row in left} == {count[:3] for count in counts if count[3] == "kept"}
+
+
+async def test_waits_that_are_over_are_deleted_and_stops_stay(open_vault, owner):
+    vault = await open_vault()
+    now = datetime.now(UTC)
+    stops = [("app:shop", None), ("app:a", now - timedelta(hours=1)), ("app:b", now + timedelta(hours=1))]
+    await owner.executemany("INSERT INTO stops VALUES ($1, 'few', now(), $2)", stops)
+    await vault.purge_tokens()
+    assert {row["subject"] for row in await owner.fetch("SELECT subject FROM stops")} == {"app:shop", "app:b"}

@@ -78,8 +78,13 @@ async def known(database: Database, text: str) -> TokenRow | EndedToken | None:
 
 
 async def wanted(work: Work, tokens: Sequence[str], customers: Sequence[str], tenant: str) -> Erasure:
-    """Return what is to be erased; raises TokensNotFound for a token that never was, or a customer without any."""
+    """Return what is to be erased of a tenant's.
+
+    Raises TokensNotFound for a token that never was or is another tenant's, and for a customer without any.
+    """
     found = [await show(work, text, tenant) for text in tokens]
+    if any(each.tenant != tenant for each in found):
+        raise TokensNotFound(what=f"of tenant {tenant} by this name")
     return await _wanted(work, [each.token for each in found], customers, tenant)
 
 

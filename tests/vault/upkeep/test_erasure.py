@@ -231,3 +231,11 @@ async def test_a_token_that_another_customer_gets_meanwhile_stays(vault, signing
     receipt = json.loads(note.partition("\n\n")[0])
     assert (receipt["erased"], receipt["kept_for_other_customers"]) == ([str(named)], [str(mine)])
     assert await owner.fetchval("SELECT string_agg(customer, ' ') FROM token_customers") == "c-2"
+
+
+async def test_a_token_of_another_tenant_is_not_erased_by_mistake(vault, signing, owner, context):
+    (foreign,) = await vault.tokenize([pan()], "other", context)
+    async with signing() as work:
+        with pytest.raises(TokensNotFound):
+            await erased(work, str(foreign))
+        assert (await erased(work, str(foreign), tenant="other"))["erased"] == [str(foreign)]
