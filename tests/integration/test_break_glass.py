@@ -139,6 +139,7 @@ async def test_every_step_has_reached_the_alert_hook_before_anything_is_shown(wo
         world.hook.statuses = []
     assert PAN.encode() not in terminal.screen
     await world.refused("break_glass_spent", "ann", "--show", request)
+    await world.asked()  # with what is due of it, the hook gets what it did not take before
     heard = [json.loads(line) for line in world.hook.lines]
     shown = [each for each in heard if each["request_id"] == request and each["action"] == "break_glass.reveal"]
     assert shown[0]["outcome"] == "permitted"

@@ -158,6 +158,7 @@ async def test_requests_under_load_succeed_when_they_are_repeated(config, shares
         assert refused >= 20
 
 
+@pytest.mark.long
 async def test_refused_shares_and_a_wrong_set(config, shares, tmp_path):
     other = configuration.write(tmp_path / "other", "http://127.0.0.1:1", "http://127.0.0.1:1", head=HEAD)
     strangers = await ceremony(other, tmp_path / "other" / "out")
@@ -188,6 +189,7 @@ async def test_refused_shares_and_a_wrong_set(config, shares, tmp_path):
         assert not any(three in text for words in (*shares, *strangers) for three in threes(words))
 
 
+@pytest.mark.long
 async def test_a_set_that_does_not_open_the_kek_is_dropped(config, shares):
     record = config.parent / "custodians.json"
     good = record.read_text()
