@@ -28,7 +28,7 @@ from vault.keys.keyring import MAX_USES, Keyring
 from vault.tokens import uuid7
 
 SEALS_FOR = 4  # a key seals for this part of a code's life time
-WAIT_SECONDS = 3.0
+WAIT_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 
 
