@@ -11,6 +11,7 @@ from vault.store.velocity import Stop, VelocityRows
 from vault.velocity import Count, Limits, Then, failure_counts, reveal_counts
 
 USUAL_EVERY, CLEAN_EVERY = 60, 600
+MOST_TOLD = 1000
 
 
 class Brakes:
@@ -21,6 +22,7 @@ class Brakes:
         self._rows = rows
         self._usual: Mapping[str, float] = {}
         self._stops: Mapping[str, Stop] = {}
+        self._told: Mapping[tuple[str, int], datetime] = {}
         self._beats = 0
 
     async def beat(self) -> None:
@@ -59,15 +61,19 @@ class Brakes:
         """Return what a look-up that found nothing counts as."""
         return failure_counts(self.limits, subject)
 
-    async def refused(self, error: PanlessError, counts: Sequence[Count]) -> None:
-        """Stop who went over a limit that says so; then it is an operator's turn."""
+    async def refused(self, error: PanlessError, counts: Sequence[Count]) -> Count | None:
+        """Stop who went over a limit that says so, and return the limit if this is the first refusal of its window."""
+        now = datetime.now(UTC)
         for count in counts:
-            if (
-                count.then is Then.STOP
-                and error.ids.get("rule") == count.rule
-                and error.ids.get("subject") == count.subject
-            ):
-                await self.stop(count, datetime.now(UTC))
+            if error.ids.get("rule") != count.rule or error.ids.get("subject") != count.subject:
+                continue
+            if count.then is Then.STOP:
+                await self.stop(count, now)
+            window = (count.key, count.seconds)
+            if self._told.get(window) != count.began(now):
+                self._told = {**self._told, window: count.began(now)} if len(self._told) < MOST_TOLD else {}
+                return count
+        return None
 
     async def stop(self, count: Count, now: datetime) -> None:
         """Let the subject of a count wait."""

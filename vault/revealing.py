@@ -63,7 +63,8 @@ class Revealing:
             return [each.opened() for each in found]
         except (TokenRejected, KeyFailure, Denied) as error:
             await self._record_refusal(error, permit, context, tokens)
-            await self._brakes.refused(error, counts)
+            if (count := await self._brakes.refused(error, counts)) is not None:
+                await self._record_limit(count)
             raise
 
     async def _record_refusal(
@@ -84,16 +85,18 @@ class Revealing:
             task.add_done_callback(self._telling.discard)
 
     async def _tell(self, count: Count) -> None:
-        now = datetime.now(UTC)
+        if count.then is not Then.REPORT:
+            await self._brakes.stop(count, datetime.now(UTC))
+        await self._record_limit(count)
+
+    async def _record_limit(self, count: Count) -> None:
         event = Event(
-            at=now,
+            at=datetime.now(UTC),
             action=f"velocity.{count.then.value}",
             outcome=Outcome.PERMITTED,
             rule=count.rule,
             destination=count.subject,
         )
-        if count.then is not Then.REPORT:
-            await self._brakes.stop(count, now)
         await self._writer.write(Write(lambda _final: event))
 
 

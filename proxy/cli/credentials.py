@@ -81,7 +81,7 @@ def table(*columns: str) -> Table:
     """Return an empty table: whose, then of each key what `row` gives."""
     made = Table()
     for column in (*columns, "key", "kind", "state", "since", "expires", "last use"):
-        made.add_column(column)
+        made.add_column(column, no_wrap=column == "key", overflow="fold", min_width=10 if column == "key" else None)
     return made
 
 

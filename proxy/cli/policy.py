@@ -139,7 +139,9 @@ def _print(decided_by: str, steps: Sequence[tuple[str, str, str]], wrong: Sequen
         for step in steps:
             table.add_row(*step, style="bold" if step[2] == "matches" else "dim")
         console.print(table)
-    for problem in wrong:
-        console.print(f"The token: {problem}.")
-    verdict = "[green]Permitted[/green]" if permitted else "[red]Denied[/red]"
-    console.print(f"{verdict}; the rules are decided by {decided_by}.")
+    if permitted:
+        console.print(f"[green]Permitted[/green] by {decided_by}.")
+    elif wrong:
+        console.print(f"[red]Denied[/red]: {'; '.join(wrong)}.")
+    else:
+        console.print(f"[red]Denied[/red] by {decided_by}.")

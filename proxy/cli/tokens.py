@@ -123,6 +123,8 @@ def erase(
     for as long as its data key is there: see docs/tokens.md. The receipt is a signed note; `panless keys public` prints
     what verifies it.
     """
+    if out is not None and out.exists():
+        raise click.BadParameter("it exists already, and no receipt is overwritten", param_hint="--out")
     named, owners = _listed(file)
     named, owners = [*tokens, *named], [*customers, *owners]
     if not named and not owners:

@@ -101,6 +101,7 @@ async def test_a_limit_holds_exactly_under_eight_clients_of_two_workers(two, con
     refused = [each for each in recorded if each["outcome"] == "denied"]
     assert len(refused) == 60
     assert {(each["code"], each["rule"]) for each in refused} == {("velocity_exceeded", "few")}
+    assert len(await events(owner, "velocity.throttle")) in (1, 2)  # once a window, by each process that refuses
 
 
 async def test_a_request_that_would_go_over_is_refused_whole_and_a_smaller_one_is_not(open_vault, context, permit):
@@ -177,6 +178,7 @@ async def test_who_is_to_be_stopped_stays_stopped_on_every_worker_until_an_opera
     assert [(stop.subject, stop.rule, stop.until) for stop in (await look(database)).stops] == [
         ("app:shop", "few", None)
     ]
+    assert [each["destination"] for each in await events(owner, "velocity.stop")] == ["app:shop"]
     await release(database, "app:shop")
     async with asyncio.timeout(20):
         while (await outcomes([vaults[1].reveal([reference(token)], permit, context)])) == ["reveals_stopped"]:

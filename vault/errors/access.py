@@ -9,8 +9,8 @@ class Denied(PanlessError):
     """Policy does not allow it."""
 
     code = "not_permitted"
-    message = "This application may not use route {route}."
-    remedy = "Name the application in the route's `apps`, or use another route."
+    message = "This may not be done on route {route}."
+    remedy = "Use a route that you may use. Operators: the audit log names the rule; see `panless policy explain`."
 
 
 class AppUnknown(Denied):
@@ -27,7 +27,7 @@ class AppKeyRevoked(Denied):
 
 class VelocityExceeded(Denied):
     code = "velocity_exceeded"
-    message = "This application has reached a limit on how much may be revealed."
+    message = "A limit was reached: on what may be revealed, or on keys and tokens that there are not."
     remedy = "Retry after {seconds} seconds. Operators: see `panless limits list` and the audit log."
 
 
