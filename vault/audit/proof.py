@@ -11,7 +11,7 @@ from vault.audit.chain import leaf_hash
 from vault.audit.checkpoint import Checkpoint, CheckpointRejected, read_checkpoint
 from vault.audit.tree import ProofRejected, check_inclusion
 
-_FIRST_LINE = "c2sp.org/tlog-proof@v1"
+FIRST_LINE = "c2sp.org/tlog-proof@v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Proof:
 
 def proof_text(body: bytes, index: int, path: Sequence[bytes], note: str) -> str:
     """Return the proof; the body is its extra data."""
-    lines = [_FIRST_LINE, f"extra {_encoded(body)}", f"index {index}", *map(_encoded, path), "", note]
+    lines = [FIRST_LINE, f"extra {_encoded(body)}", f"index {index}", *map(_encoded, path), "", note]
     return "\n".join(lines)
 
 
@@ -33,7 +33,7 @@ def read_proof(text: str) -> Proof:
     """Read a proof and follow its path; raises ProofRejected."""
     head, _, note = text.partition("\n\n")
     match head.split("\n"):
-        case [first, extra, index, *path] if first == _FIRST_LINE and extra[:6] == "extra " and index[:6] == "index ":
+        case [first, extra, index, *path] if first == FIRST_LINE and extra[:6] == "extra " and index[:6] == "index ":
             body = _decoded(extra[6:])
         case _:
             raise ProofRejected

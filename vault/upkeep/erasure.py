@@ -123,8 +123,18 @@ async def erase(work: Work, erasure: Erasure, tenant: str) -> str:
     for start in range(0, len(erasure.tokens), BATCH):
         erased += await _erase(work, erasure.tokens[start : start + BATCH])
         work.progress(start + BATCH, len(erasure.tokens))
-    await forget_customers(work.connection, tenant, erasure.customers, erasure.shared)
+    if erasure.shared:
+        await _forget(work, erasure, tenant)
     return await signed(work, _receipt(erasure, erased))
+
+
+async def _forget(work: Work, erasure: Erasure, tenant: str) -> None:
+    at = datetime.now(UTC)
+    kept = [(token, tenant) for token in erasure.shared]
+    with translated():
+        async with work.connection.transaction():
+            await forget_customers(work.connection, tenant, erasure.customers, erasure.shared)
+            await append(work.connection, [replace(_event(at, tenant, kept), action="erase.customer")])
 
 
 async def _erase(work: Work, tokens: Sequence[UUID]) -> list[UUID]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from vault.audit.chains import members_of
 from vault.audit.checkpoint import CheckpointRejected, read_checkpoint, read_start, split_notes
 from vault.audit.findings import Finding, Kind, Signed
-from vault.audit.proof import Proof, read_proof
+from vault.audit.proof import FIRST_LINE, Proof, read_proof
 from vault.audit.tree import ProofRejected, Tree
 from vault.audit.verification import Verifier
 from vault.crypto import signed_note
@@ -125,8 +125,11 @@ def report(
 
 def verify_proof(file: Path, keys: Sequence[str]) -> tuple[Proof | None, list[Finding]]:
     """Verify that one event is in the log; raises AuditEvidenceUnreadable."""
+    text = _text(file)
+    if text.count(f"{FIRST_LINE}\n") > 1:
+        raise AuditEvidenceUnreadable(file=str(file), reason="it holds several proofs; put each into a file of its own")
     try:
-        proof = read_proof(_text(file))
+        proof = read_proof(text)
     except ProofRejected:
         return None, [Finding(Kind.CHANGED, "the proof does not lead from this event to the root of its checkpoint")]
     if not is_signed(proof.checkpoint.note, keys):

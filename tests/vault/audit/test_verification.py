@@ -332,6 +332,9 @@ def test_a_proof_needs_a_signature(tmp_path):
     assert [each.kind for each in verify_proof(file, [KEY])[1]] == [Kind.UNSIGNED]
     file.write_text(proof_text(log.bodies[9], 8, path, log.notes[-1]))
     assert [each.kind for each in verify_proof(file, [KEY])[1]] == [Kind.CHANGED]
+    file.write_text(proof_text(log.bodies[8], 8, path, log.notes[-1]) * 2)
+    with pytest.raises(AuditEvidenceUnreadable):  # no verdict on the first one alone
+        verify_proof(file, [KEY])
 
 
 def test_the_script_is_short_and_stands_alone(tmp_path):

@@ -141,6 +141,8 @@ async def test_a_customer_is_erased_and_what_is_shared_stays_for_the_others(vaul
     async with signing() as work:
         receipt = await erased(work, customers=["c-1"])
         assert (receipt["erased"], receipt["kept_for_other_customers"]) == ([str(mine)], [str(shared)])
+        forgotten = await owner.fetch("SELECT tokens FROM audit_events WHERE action = 'erase.customer'")
+        assert [row["tokens"] for row in forgotten] == [[str(shared)]]
         with pytest.raises(TokensNotFound):
             await erased(work, customers=["c-1"])
         (revealed,) = await vault.reveal([reference(shared)], permit, context)
