@@ -19,6 +19,7 @@ from vault.audit.event import Event, Outcome
 from vault.braking import Brakes
 from vault.checkpointing import Checkpointing
 from vault.crypto.credentials import Credential, credential_of
+from vault.documents import Documents
 from vault.errors import (
     AppKeyExpired,
     AppKeyRevoked,
@@ -78,6 +79,7 @@ class Vault:
             self.keks, self._keyring, self._lease_keys, processes, brakes=self._brakes, uses=uses
         )
         self.checkpointing = Checkpointing(self._keyring, pool, settings.checkpoint_every)
+        self.documents = Documents(self._keyring)
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)

@@ -31,7 +31,8 @@ TABLES = (
     "tokens, fingerprints, cvc_leases, data_keys, keks, processes, lease_keys, "
     "audit_checkpoints, audit_ranges, audit_sinks, "
     "app_keys, apps, operator_keys, operators, break_glass, authorities, audit_events, "
-    "token_customers, ended_tokens, reveal_counts, stops"
+    "token_customers, ended_tokens, reveal_counts, stops, "
+    "documents, idempotency, operations"
 )
 
 

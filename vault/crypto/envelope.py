@@ -41,15 +41,24 @@ def _associated_data(binding: Binding, key_id: UUID) -> bytes:
 
 def seal(key: DataKey, value: Sensitive, binding: Binding) -> bytes:
     """Seal a value for its row."""
-    return VERSION + aead.encrypt(key.secret, expose(value).encode(), _associated_data(binding, key.id))
+    return seal_bytes(key, expose(value).encode(), binding)
 
 
 def unseal(key: DataKey, sealed: bytes, binding: Binding) -> Sensitive:
     """Open a sealed record; raises RecordDoesNotOpen if it is not exactly what was sealed for this row."""
+    return Sensitive(unseal_bytes(key, sealed, binding).decode())
+
+
+def seal_bytes(key: DataKey, data: bytes, binding: Binding) -> bytes:
+    """Seal what is no value but may name people: a document."""
+    return VERSION + aead.encrypt(key.secret, data, _associated_data(binding, key.id))
+
+
+def unseal_bytes(key: DataKey, sealed: bytes, binding: Binding) -> bytes:
+    """Reverse `seal_bytes`; raises RecordDoesNotOpen."""
     if sealed[:1] != VERSION:
         raise RecordDoesNotOpen(token=str(binding.token))
     try:
-        plaintext = aead.decrypt(key.secret, sealed[1:], _associated_data(binding, key.id))
+        return aead.decrypt(key.secret, sealed[1:], _associated_data(binding, key.id))
     except aead.DoesNotOpen:
         raise RecordDoesNotOpen(token=str(binding.token)) from None
-    return Sensitive(plaintext.decode())

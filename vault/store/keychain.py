@@ -20,7 +20,10 @@ SELECT id, tenant, provider, state, created_at, deactivated_at, compromised_at, 
 FROM keks ORDER BY created_at, id
 """
 _COUNTS = {
-    "records": "SELECT data_key, count(*) FROM tokens GROUP BY 1",
+    "records": """
+        SELECT data_key, count(*)
+        FROM (SELECT data_key FROM tokens UNION ALL SELECT data_key FROM documents) AS sealed GROUP BY 1
+    """,
     "fingerprints": "SELECT data_key, count(*) FROM fingerprints GROUP BY 1",
 }
 _COMPROMISE = """

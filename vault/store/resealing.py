@@ -20,6 +20,19 @@ UPDATE tokens SET data_key = new.data_key, sealed = new.sealed
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[]) AS new (token, old, data_key, sealed)
 WHERE tokens.token = new.token AND tokens.data_key = new.old
 """
+_DOCUMENTS = """
+SELECT id, tenant, kind, data_key, sealed FROM documents
+WHERE data_key = ANY($1::uuid[]) AND id > $2 ORDER BY id LIMIT $3
+"""
+_RESEAL_DOCUMENTS = """
+UPDATE documents SET data_key = new.data_key, sealed = new.sealed
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[]) AS new (id, old, data_key, sealed)
+WHERE documents.id = new.id AND documents.data_key = new.old
+"""
+_COUNT = """
+SELECT (SELECT count(*) FROM tokens WHERE data_key = ANY($1::uuid[]))
+     + (SELECT count(*) FROM documents WHERE data_key = ANY($1::uuid[]))
+"""
 _MARKS = """
 SELECT fingerprint, fingerprints.token, card_token, tenant, kind, tokens.data_key, sealed
 FROM fingerprints LEFT JOIN tokens ON tokens.token = fingerprints.token
@@ -33,7 +46,7 @@ SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::text[], $4::uuid[]) ON CONFLIC
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A row of `tokens`."""
+    """A row of `tokens`, or one of `documents`, whose id is its `token`."""
 
     token: UUID
     tenant: str
@@ -56,9 +69,9 @@ class StoredMark:
 
 
 async def count_records(connection: Connection, keys: Sequence[UUID]) -> int:
+    """Return how many records and documents are sealed under some keys."""
     with translated():
-        sql = "SELECT count(*) FROM tokens WHERE data_key = ANY($1::uuid[])"
-        return int(await connection.fetchval(sql, keys, timeout=SCAN_SECONDS))
+        return int(await connection.fetchval(_COUNT, keys, timeout=SCAN_SECONDS))
 
 
 async def count_marks(connection: Connection, key: UUID) -> int:
@@ -78,6 +91,19 @@ async def reseal_records(connection: Connection, rows: Sequence[tuple[UUID, UUID
     """Store records (token, old key, new key, sealed) as they are sealed under other keys."""
     with translated():
         await connection.execute(_RESEAL, *(list(column) for column in zip(*rows, strict=True)))
+
+
+async def documents_under(connection: Connection, keys: Sequence[UUID], after: UUID) -> list[StoredRecord]:
+    """Return the next documents that are sealed under some keys."""
+    with translated():
+        rows = await connection.fetch(_DOCUMENTS, keys, after, BATCH, timeout=SCAN_SECONDS)
+    return [StoredRecord(*row) for row in rows]
+
+
+async def reseal_documents(connection: Connection, rows: Sequence[tuple[UUID, UUID, UUID, bytes]]) -> None:
+    """Store documents (id, old key, new key, sealed) as they are sealed under other keys."""
+    with translated():
+        await connection.execute(_RESEAL_DOCUMENTS, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def marks_under(connection: Connection, key: UUID, after: bytes) -> list[StoredMark]:

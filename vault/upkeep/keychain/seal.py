@@ -6,10 +6,18 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from vault.crypto.data_key import KeyState, Purpose
-from vault.crypto.envelope import Binding, seal, unseal
+from vault.crypto.envelope import Binding, seal, seal_bytes, unseal, unseal_bytes
+from vault.documents import Document
 from vault.kinds import KINDS
 from vault.store.keychain import keys_in_state, set_state
-from vault.store.resealing import StoredRecord, count_records, records_under, reseal_records
+from vault.store.resealing import (
+    StoredRecord,
+    count_records,
+    documents_under,
+    records_under,
+    reseal_documents,
+    reseal_records,
+)
 from vault.tokens import Token
 from vault.upkeep.keychain.work import Work
 
@@ -34,16 +42,20 @@ async def reseal(work: Work, *, tenant: str | None = None) -> int:
 
 
 async def reseal_under(work: Work, keys: Sequence[UUID]) -> int:
-    """Seal every record again that is under one of these keys."""
+    """Seal every record and document again that is under one of these keys."""
     done = 0
     # Again and again, because requests that had begun may still have sealed something under an old key.
     while total := await count_records(work.connection, keys):
         work.progress(done, done + total)
-        after = _FIRST
-        while records := await records_under(work.connection, keys, after):
-            await reseal_records(work.connection, [await _resealed(work, each) for each in records])
-            done, after = done + len(records), records[-1].token
-            work.progress(done, max(done, total))
+        for under, store, resealed in (
+            (records_under, reseal_records, _resealed),
+            (documents_under, reseal_documents, _resealed_document),
+        ):
+            after = _FIRST
+            while rows := await under(work.connection, keys, after):
+                await store(work.connection, [await resealed(work, each) for each in rows])
+                done, after = done + len(rows), rows[-1].token
+                work.progress(done, max(done, total))
     await work.record("keys.reseal", f"{done} records")
     work.report(f"{done} records were sealed again.")
     return done
@@ -54,3 +66,10 @@ async def _resealed(work: Work, record: StoredRecord) -> tuple[UUID, UUID, UUID,
     value = unseal(await work.keyring.opening_key(record.data_key), record.sealed, binding)
     key = await work.keyring.sealing_key(record.tenant)
     return record.token, record.data_key, key.id, seal(key, value, binding)
+
+
+async def _resealed_document(work: Work, row: StoredRecord) -> tuple[UUID, UUID, UUID, bytes]:
+    document = Document(row.token, row.tenant, row.kind, row.data_key, row.sealed)
+    data = unseal_bytes(await work.keyring.opening_key(row.data_key), row.sealed, document.binding)
+    key = await work.keyring.sealing_key(row.tenant)
+    return row.token, row.data_key, key.id, seal_bytes(key, data, document.binding)

@@ -1,0 +1,1 @@
+"""Tables that hold no card data: idempotency, operations, events of webhooks."""
