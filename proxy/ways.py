@@ -12,16 +12,22 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.metrics import Metrics
 from proxy.errors import RouteNotFound
 from proxy.forward import Forward, ForwardRoute
+from proxy.idempotency import Idempotency
 from proxy.inbound import Inbound
+from proxy.operations import Operations
 from proxy.outbound import Outbound
+from proxy.routes import OutboundRoute, RouteTable
+from proxy.sending import Sending
+from proxy.state.store import State
 from proxy.upstream.client import UpstreamClient
+from proxy.working import Working
 from vault.service import Vault
 
 Way = Callable[[web.BaseRequest, Exchange], Awaitable[web.StreamResponse]]
 
 
 class Ways:
-    """`certificates` are those of the forward proxy, if there is one."""
+    """`certificates` are those of the forward proxy, if there is one. `working` sends what was to be sent later."""
 
     def __init__(
         self,
@@ -29,17 +35,24 @@ class Ways:
         vault: Vault,
         upstream: UpstreamClient,
         metrics: Metrics,
+        *,
+        state: State,
         certificates: Certificates | None = None,
     ) -> None:
         self.compiled = compiled
-        parts = (vault, upstream.having(compiled.upstreams), compiled.config.limits, metrics)
-        policy = compiled.policy
-        self.inbound = Inbound(compiled.inbound, *parts, policy=policy)
-        self.outbound = Outbound(compiled.outbound, *parts, policy=policy)
-        self._own = {
-            name: ForwardRoute(route, Outbound(route.alone(), *parts, policy=policy))
-            for name, route in compiled.own.items()
-        }
+        limits, policy = compiled.config.limits, compiled.policy
+        client = upstream.having(compiled.upstreams)
+        self.inbound = Inbound(compiled.inbound, vault, client, limits, metrics, policy=policy)
+        sending = Sending(vault, client, metrics, policy=policy, answer_bytes=limits.answer_bytes)
+        idempotency = Idempotency(vault, state, sending, metrics)
+        operations = Operations(vault, state, idempotency)
+        self.working = Working(compiled.own, vault, state, sending, metrics)
+
+        def outbound(routes: RouteTable[OutboundRoute]) -> Outbound:
+            return Outbound(routes, vault, limits, sending=sending, idempotency=idempotency, operations=operations)
+
+        self.outbound = outbound(compiled.outbound)
+        self._own = {name: ForwardRoute(route, outbound(route.alone())) for name, route in compiled.own.items()}
         self.forward = None
         if certificates is not None:
             hosts = {host: self._own[name] for host, name in compiled.by_host.items()}
