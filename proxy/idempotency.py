@@ -141,6 +141,8 @@ class Idempotency:
             raise
         effect = of_answer(answer.status, protected=order.protected)
         await self._end(order, run, effect, Outcome("done", answer.status), fresh=fresh, answer=answer)
+        # Not before: whoever has to send it again, because this process ended here, needs the code once more.
+        await self._sending.settle(order, sent)
         return answer
 
     async def _end(

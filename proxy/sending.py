@@ -55,9 +55,10 @@ class _Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The gateway has answered."""
+    """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold."""
 
     answer: aiohttp.ClientResponse
+    revealed: Sequence[Revealed]
     secrets: Sequence[Secret]
 
 
@@ -99,9 +100,7 @@ class Sending:
         outgoing = await self._revealed(order)
         message, shown = order.renew(outgoing.message), self._expected(outgoing, exchange)
         async with await self._upstream.send(route, order.method, message, order.incoming.streams, shown) as answer:
-            # The gateway has answered, whether or not its answer can be passed on.
-            await self._settle(answer.status, outgoing.revealed, exchange)
-            yield Sent(answer, outgoing.secrets)
+            yield Sent(answer, outgoing.revealed, outgoing.secrets)
 
     async def answer(self, order: Order, sent: Sent, *, whole: bool = False) -> Answer:
         """Return what the application gets; raises an UpstreamError for an answer that cannot be passed on."""
@@ -113,6 +112,17 @@ class Sending:
             tenant=order.permit.principal.tenant,
             whole=whole,
         )
+
+    async def settle(self, order: Order, sent: Sent) -> None:
+        """End the leases of what was revealed, if the gateway has given its definite answer."""
+        status = sent.answer.status
+        if not sent.revealed or status >= 500 or status in _NOT_DEFINITE:
+            return
+        try:
+            await self._vault.settle(sent.revealed)
+        except StoreError as error:
+            # The gateway has answered and the application must learn it. The lease ends with its time.
+            log.warning("lease_not_ended", code=error.code, request_id=order.exchange.request_id)
 
     async def _revealed(self, order: Order) -> _Outgoing:
         plan, route, permit, exchange = order.plan, order.route, order.permit, order.exchange
@@ -155,15 +165,6 @@ class Sending:
             await self._vault.record_certificate(replace(permit, certificate=certificate), exchange.context)
 
         return Expected(permit.certificate, told)
-
-    async def _settle(self, status: int, revealed: Sequence[Revealed], exchange: Exchange) -> None:
-        if not revealed or status >= 500 or status in _NOT_DEFINITE:
-            return
-        try:
-            await self._vault.settle(revealed)
-        except StoreError as error:
-            # The gateway has answered and the application must learn it. The lease ends with its time.
-            log.warning("lease_not_ended", code=error.code, request_id=exchange.request_id)
 
 
 def _holds_key(message: Message) -> bool:

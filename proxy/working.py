@@ -76,6 +76,7 @@ class Working:
         effect = of_answer(answer.status, protected=order.protected)
         if effect is Effect.DEFINITE:
             await self._end(operation, "succeeded" if answer.status < 400 else "failed", answer=answer)
+            await self._sending.settle(order, sent)
         else:
             code = f"answered_{answer.status}"
             await self._undone(operation, effect, code, wait=_asked_by(answer), answer=answer)
