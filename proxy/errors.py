@@ -5,7 +5,7 @@ A status of 4xx is the caller's to correct, 5xx is not. Nothing was forwarded un
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from vault.errors import PanlessError
 
@@ -311,41 +311,21 @@ class DigestUnsupported(RequestError):
     remedy = "Send Digest or Content-Digest in SHA-256 or SHA-512, in their registered form, or none."
 
 
+Reached = Literal["no", "maybe", "yes"]
+
+
 class UpstreamError(RequestError):
-    """The upstream of the route did not answer as it should."""
+    """The upstream of the route did not answer as it should.
+
+    `reached`: whether it may have got the request, in this attempt or in an earlier one. The codes of what goes wrong
+    before an answer stand in proxy/upstream/errors.py.
+    """
 
     status = 502
 
-
-class UpstreamUnreachable(UpstreamError):
-    code = "upstream_unreachable"
-    message = "The upstream of route {route} could not be connected to; it did not get the request."
-    remedy = "Check that the upstream runs and can be reached from Panless; then retry."
-
-
-class UpstreamCertificateInvalid(UpstreamError):
-    code = "upstream_certificate_invalid"
-    message = "The upstream of route {route} did not show a valid certificate; it did not get the request."
-    remedy = "Check the upstream's host name and certificate, and the route's `ca`."
-
-
-class UpstreamDisconnected(UpstreamError):
-    code = "upstream_disconnected"
-    message = "The upstream of route {route} closed the connection; it may have got the request."
-    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
-
-
-class UpstreamAnswerInvalid(UpstreamError):
-    code = "upstream_answer_invalid"
-    message = "The upstream of route {route} sent an answer that is not valid HTTP; it got the request."
-    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
-
-
-class UpstreamTimeout(UpstreamError):
-    status = 504
-    code = "upstream_timeout"
-    message = "The upstream of route {route} did not answer in time; it may have got the request."
-    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
+    def __init__(self, *, reached: Reached = "yes", **ids: str | int) -> None:
+        self.reached: Reached = reached
+        super().__init__(**ids)
 
 
 class AnswerUnreadable(UpstreamError):
