@@ -74,7 +74,7 @@ class FaultyGateway:
         self.control_port, control = await self._listen(self._serve_control, control_port)
         self._servers = [main, control]
 
-    async def refuse(self) -> None:
+    def refuse(self) -> None:
         """Listen no more: connections are refused until `listen_again`."""
         self._servers[0].close()
 

@@ -1,4 +1,4 @@
-"""Time-outs by phase, on real sockets, under both event loops: each has its code, and says whether anything was sent."""
+"""Time-outs by phase, on real sockets: each has its code, and says whether anything was sent."""
 
 from __future__ import annotations
 

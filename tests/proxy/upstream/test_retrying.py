@@ -144,16 +144,15 @@ async def test_a_gateway_that_comes_back_is_met_by_the_retry(gateway, to):
 
 
 async def test_the_error_of_several_attempts_is_true_of_all(gateway, to):
-    gateway.will(Fault("hang_before"))
+    gateway.will(Fault("refuse"))
 
     def refuses() -> Message:
         if gateway.connections:
-            gateway._servers[0].close()
+            gateway.refuse()
         return Message(BODY, path="/v1/charges")
 
     try:
         with pytest.raises(UpstreamDisconnected) as raised:
-            gateway.plan.give([Fault("refuse")])
             await to.client.send(to.routes["gateway"], "POST", refuses, protected=True)
         assert raised.value.reached == "maybe"
     finally:
@@ -180,7 +179,7 @@ async def test_a_body_that_streams_is_not_repeated_once_a_piece_was_taken(gatewa
     gateway.will(Fault("refuse"))
     assert (await to.fails(key="k9", body=pieces()))[1] == "maybe"
     assert gateway.connections == 1
-    await gateway.refuse()
+    gateway.refuse()
     try:
         # Nothing was taken: it is tried again.
         assert await to.fails(body=pieces()) == ("upstream_unreachable", "no")
