@@ -16,7 +16,7 @@ class Fault:
     |---|---|---|
     | `none` | yes | a good answer |
     | `latency` | yes | a good answer after `seconds` |
-    | `refuse` | no | reset as soon as it is accepted |
+    | `refuse` | no | reset as soon as it is accepted: the client may see no connection, or one that breaks |
     | `tls_stall` | no | accepted, and then nothing: no handshake, no byte |
     | `tls_reset` | no | reset in the handshake |
     | `reset_request` | no | reset when `at` bytes of the request were read, or all of it |

@@ -81,11 +81,15 @@ class FaultyGateway:
     async def listen_again(self) -> None:
         _, self._servers[0] = await self._listen(self._serve, self.port)
 
+    def hang_up(self) -> None:
+        """Close every connection there is."""
+        for task in self._tasks:
+            task.cancel()
+
     async def stop(self) -> None:
         for server in self._servers:
             server.close()
-        for task in self._tasks:
-            task.cancel()
+        self.hang_up()
         self.ledger.close()
 
     async def _listen(self, serve, port: int) -> tuple[int, asyncio.Server]:
@@ -213,7 +217,7 @@ async def _write(answer: bytes, fault: Fault, writer: asyncio.StreamWriter) -> N
 async def _at_most(reader: asyncio.StreamReader, size: int) -> None:
     """Read so many bytes of a request, or all of it."""
     with suppress(TimeoutError, asyncio.IncompleteReadError):
-        async with asyncio.timeout(0.2):  # a client that has sent everything sends no more
+        async with asyncio.timeout(0.05):  # a client that has sent everything sends no more
             await reader.readexactly(size)
 
 

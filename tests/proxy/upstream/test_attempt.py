@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from contextlib import contextmanager
 
 import pytest
 import trustme
@@ -15,6 +14,7 @@ from proxy.rewrite.message import Message
 from proxy.upstream.flight import read_answer
 from tests.harness.fault_plan import Fault
 from tests.harness.faulty_gateway import faulty
+from tests.harness.loopback import full_backlog
 from tests.harness.sending import BODY, sending
 
 ONCE = "retries = { attempts = 1 }\n"
@@ -31,23 +31,6 @@ def _tls() -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
-
-
-@contextmanager
-def full_backlog():
-    """A port on which no further connection is made: the queue of those that wait to be accepted is full."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for each in waiting:
-            each.setblocking(False)
-            each.connect_ex(listener.getsockname())
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            for each in waiting:
-                each.close()
 
 
 async def test_connect(tmp_path):
@@ -112,9 +95,9 @@ async def test_the_whole_is_for_all_attempts(tmp_path, gateway):
 
 async def test_an_upload_keeps_the_first_byte_timer_from_running(tmp_path, gateway):
     async def slowly():
-        for number in range(0, len(BODY), 20):
-            await asyncio.sleep(0.15)
-            yield BODY[number : number + 20]
+        for piece in (BODY[:20], BODY[20:]):
+            await asyncio.sleep(0.35)
+            yield piece
 
     gateway.will()
     settings = ONCE + "timeouts = { first_byte = 0.3, between_bytes = 0.3, connect = 0.3 }"

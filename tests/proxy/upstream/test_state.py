@@ -95,7 +95,7 @@ async def test_other_answers_are_no_failures(tmp_path, gateway, status):
 
 async def test_a_probe_closes_the_circuit_or_opens_it_again(tmp_path, gateway, clock):
     async with sending(tmp_path, gateway=(gateway.url, BREAKS)) as to:
-        await _open(gateway, to, Fault("refuse"))
+        await _open(gateway, to, Fault("cut", at=0))
         clock.forward(60)
         assert await to.fails() == ("upstream_disconnected", "maybe")
         assert await to.fails() == OPEN
@@ -157,14 +157,14 @@ async def test_routes_to_the_same_upstream_share_what_is_known_and_others_do_not
     async with faulty() as other:
         same = {"gateway": (gateway.url, BREAKS), "same": (gateway.url + "/v2/", BREAKS), "other": (other.url, BREAKS)}
         async with sending(tmp_path, **same) as to:
-            await _open(gateway, to, Fault("refuse"))
+            await _open(gateway, to, Fault("cut", at=0))
             assert await to.fails(route="same") == OPEN
             assert (await to.send(route="other"))[0] == 200
 
 
 async def test_it_outlives_a_reload_which_makes_new_settings_count(tmp_path, gateway):
     async with sending(tmp_path, gateway=(gateway.url, BREAKS), free=(gateway.url, "breaker = { failures = 0 }")) as to:
-        await _open(gateway, to, Fault("refuse"))
+        await _open(gateway, to, Fault("cut", at=0))
         settings = to.client._settings
         to.client = to.client.having({"gateway": settings["gateway"]})
         assert await to.fails() == OPEN
