@@ -42,8 +42,8 @@ class Repeating:
     async def run(self, once: Once[Given], *, safe: bool, streams: bool = False) -> Given:
         """Return what the last attempt gave; raises an UpstreamError that is true of all of them together."""
         name, timeouts = self._route.name, self._settings.timeouts
-        retrying = Retrying(name, self._settings.retries, self._upstream.budget, self._metrics, safe=safe)
         ends = asyncio.get_running_loop().time() + timeouts.whole
+        retrying = Retrying(name, self._settings.retries, self._upstream.budget, self._metrics, safe=safe, ends=ends)
         while True:
             attempt = Attempt(name, timeouts, ends, streams=streams)
             try:

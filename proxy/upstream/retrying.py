@@ -34,10 +34,20 @@ log = structlog.get_logger()
 
 
 class Retrying:
-    """The attempts at one request. `safe`: the request may be repeated even if the upstream has got it."""
+    """The attempts at one request. `safe`: the request may be repeated even if the upstream has got it.
+
+    `ends`: when the loop's clock says that its time is up.
+    """
 
     def __init__(
-        self, route: str, settings: RetryConfig, budget: RetryBudget, metrics: UpstreamMetrics | None, *, safe: bool
+        self,
+        route: str,
+        settings: RetryConfig,
+        budget: RetryBudget,
+        metrics: UpstreamMetrics | None,
+        *,
+        safe: bool,
+        ends: float,
     ) -> None:
         self._route = route
         self._settings = settings
@@ -45,7 +55,7 @@ class Retrying:
         self._metrics = metrics
         self._safe = safe
         self._attempts = 1
-        self._begun = asyncio.get_running_loop().time()
+        self._deadline = min(asyncio.get_running_loop().time() + settings.deadline_seconds, ends)
         self._worst: UpstreamError | None = None
         budget.earn(settings.budget)
 
@@ -87,7 +97,7 @@ class Retrying:
         if wait is None:
             chance = random.random()  # noqa: S311  # spreads load, keeps no secret
             wait = full_jitter(self._attempts, settings.base_seconds, settings.max_seconds, chance)
-        if asyncio.get_running_loop().time() + wait > self._begun + settings.deadline_seconds:
+        if asyncio.get_running_loop().time() + wait >= self._deadline:
             return None
         if not self._budget.spend():
             if self._metrics is not None:

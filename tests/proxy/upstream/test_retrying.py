@@ -117,6 +117,13 @@ async def test_a_retry_after_beyond_the_deadline_gives_the_answer_as_it_is(gatew
     assert gateway.connections == 1
 
 
+async def test_a_retry_after_beyond_the_whole_gives_the_answer_as_it_is(gateway, tmp_path):
+    gateway.will(Fault("too_many", seconds=5))
+    async with sending(tmp_path, gateway=(gateway.url, "timeouts.whole = 5")) as to:
+        assert (await to.send(key="k10"))[0] == 429
+    assert gateway.connections == 1
+
+
 async def test_retries_have_a_budget(gateway, to):
     gateway.will(always=Fault("error_before", status=502))
     for _ in range(8):  # less than the breaker's failures in a row: each third attempt is a request
