@@ -55,7 +55,9 @@ class Attempt:
             Phase.WAITING: timeouts.first_byte,
         }
         self._timer: asyncio.Timeout | None = None
-        self._whole = False
+        self._until = ends
+        self._bell: asyncio.TimerHandle | None = None
+        self._bell_at = ends
 
     @property
     def reached(self) -> Reached:
@@ -77,9 +79,24 @@ class Attempt:
             return
         self.phase = phase
         seconds = self._seconds.get(phase)
-        until = self.ends if seconds is None else asyncio.get_running_loop().time() + seconds
-        self._whole = until >= self.ends
-        self._timer.reschedule(min(until, self.ends))
+        loop = asyncio.get_running_loop()
+        self._until = self.ends if seconds is None else min(loop.time() + seconds, self.ends)
+        # Most attempts are over long before: a time that moves back is looked at when the bell rings.
+        if self._bell is None or self._until < self._bell_at:
+            self._wind()
+
+    def _wind(self) -> None:
+        if self._bell is not None:
+            self._bell.cancel()
+        self._bell_at = self._until
+        self._bell = asyncio.get_running_loop().call_at(self._until, self._ring)
+
+    def _ring(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._until:
+            self._wind()
+        elif self._timer is not None and not self._timer.expired():
+            self._timer.reschedule(now)
 
     def handshake(self) -> None:
         """A TLS handshake begins."""
@@ -96,6 +113,8 @@ class Attempt:
     def over(self) -> None:
         """What comes later changes nothing: the answer is there, or there will be none."""
         self._timer = None
+        if self._bell is not None:
+            self._bell.cancel()
 
     async def upload(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield a body that streams. While the client's next piece is waited for, only the whole's time runs."""
@@ -108,7 +127,7 @@ class Attempt:
 
     def timed_out(self) -> UpstreamTimeout:
         """Return what to raise after the timer's end."""
-        cls = UpstreamWholeTimeout if self._whole else _CODES.get(self.phase, UpstreamWholeTimeout)
+        cls = UpstreamWholeTimeout if self._until >= self.ends else _CODES.get(self.phase, UpstreamWholeTimeout)
         return cls(reached=self.reached, route=self._route)
 
 

@@ -75,14 +75,19 @@ async def read_answer(answer: aiohttp.ClientResponse, route: Route) -> AsyncIter
 
 async def _piece(answer: aiohttp.ClientResponse, flight: Flight | None, route: Route) -> bytes:
     """Return the next piece, or nothing at the end. Time runs only while the upstream is waited for."""
-    until = None
-    if flight is not None:
-        until = min(asyncio.get_running_loop().time() + flight.between_bytes, flight.ends)
+    until, expired = None, False
     try:
-        async with asyncio.timeout_at(until) as timer:
-            return await answer.content.readany()
+        if flight is None or answer.content.is_eof():
+            return await answer.content.readany()  # nothing is to be waited for
+        until = min(asyncio.get_running_loop().time() + flight.between_bytes, flight.ends)
+        timer = asyncio.timeout_at(until)
+        try:
+            async with timer:
+                return await answer.content.readany()
+        finally:
+            expired = timer.expired()
     except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-        if flight is not None and until is not None and timer.expired():
+        if flight is not None and until is not None and expired:
             raise flight.timed_out(until, route) from None
         if flight is not None:
             flight.slot.failed()

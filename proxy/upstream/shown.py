@@ -67,9 +67,9 @@ class WatchingConnector(aiohttp.TCPConnector):
         if attempt is not None and attempt.is_repeated:
             raise aiohttp.ServerDisconnectedError  # aiohttp would send it again: that is for proxy/upstream/retrying.py
         connection = await super().connect(req, traces, timeout)
-        if attempt is not None:
-            attempt.connected()
         wanted = expected.get()
+        if attempt is not None and wanted is not None:
+            attempt.connected()
         try:
             if wanted is not None and (found := _certificate(connection)) not in (None, wanted.certificate):
                 await wanted.told(str(found))

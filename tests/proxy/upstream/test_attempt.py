@@ -87,7 +87,7 @@ async def test_a_slow_answer_that_goes_on_is_not_stalled_but_ends_with_the_whole
 
 async def test_the_whole_is_for_all_attempts(tmp_path, gateway):
     gateway.will(always=Fault("hang_before"))
-    settings = "timeouts = { whole = 0.3, first_byte = 0.2 }\nretries = { base_seconds = 0.001 }"
+    settings = "timeouts = { whole = 0.9, first_byte = 0.6 }\nretries = { base_seconds = 0.001 }"
     async with sending(tmp_path, gateway=(gateway.url, settings)) as to:
         assert await to.fails(key="k") == ("upstream_whole_timeout", "maybe")
         assert gateway.connections == 2
