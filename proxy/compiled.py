@@ -15,7 +15,7 @@ from proxy.routes import InboundRoute, OutboundRoute, RouteTable
 from proxy.secrets import LocalSecrets, Lookup, Secrets, SecretUnavailable
 from proxy.settings import policy_of
 from proxy.signing.scheme import Scheme
-from proxy.upstream.client import UpstreamSettings
+from proxy.upstream.settings import UpstreamSettings
 from vault.policy import Policy
 from vault.velocity import Limits
 

@@ -18,11 +18,11 @@ from multidict import CIMultiDict
 from proxy.edge.kept import KeptRequest, pack_request, unpack_answer
 from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
-from proxy.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.idempotency import Idempotency
 from proxy.operation_ids import accepted, operation_id
 from proxy.order import Order
 from proxy.rewrite.reference import without_keys
+from proxy.state.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key
 from proxy.state.operations import NewOperation, Operation
 from proxy.state.store import State

@@ -18,7 +18,7 @@ from proxy.edge.names import key_in_header, take_names
 from proxy.edge.prefer import drop_async, prefers_async
 from proxy.edge.relay import Answer, relay
 from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
-from proxy.errors import IdempotencyKeyMissing, MethodNotAllowed, RequestError
+from proxy.errors import MethodNotAllowed, RequestError
 from proxy.idempotency import Idempotency
 from proxy.operation_ids import Asked, asked_for
 from proxy.operations import Later, Operations
@@ -28,6 +28,7 @@ from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import key_in, swapped
 from proxy.routes import OutboundRoute, RouteTable
 from proxy.sending import Sending
+from proxy.state.errors import IdempotencyKeyMissing
 from proxy.upstream.answer import ask_for_readable
 from vault.policy import Permit
 from vault.service import Vault
