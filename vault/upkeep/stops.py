@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vault.audit.event import Event, Outcome
 from vault.errors import StopNotFound
+from vault.recorded import operator_event
 from vault.store.audit import append
 from vault.store.database import Database, Role, translated
 from vault.store.velocity import Stop, Total, list_stops, list_totals, resume
@@ -44,16 +43,6 @@ async def release(database: Database, subject: str) -> None:
             async with connection.transaction():
                 if not await resume(connection, subject):
                     raise StopNotFound(subject=subject)
-                await append(connection, [_event(subject)])
+                await append(connection, [operator_event("velocity.resume", subject)])
     finally:
         await connection.close()
-
-
-def _event(subject: str) -> Event:
-    return Event(
-        at=datetime.now(UTC),
-        action="velocity.resume",
-        outcome=Outcome.PERMITTED,
-        destination=subject,
-        origin=f"operator {getpass.getuser()}",
-    )
