@@ -226,7 +226,7 @@ async def test_an_expected_certificate_is_no_concern_of_plain_http(gateway, to):
 
 async def test_a_key_is_charged_once_whatever_goes_wrong_at_each_attempt(gateway, tmp_path):
     chance = random.Random(6)  # noqa: S311
-    settings = QUICK.replace("}", ", budget = 1 }") + "breaker = { failures = 0 }"
+    settings = QUICK.replace("}", ", budget = 1 }\n") + "breaker = { failures = 0 }"
     gateway.ledger.idempotent = True
     try:
         async with sending(tmp_path, gateway=(gateway.url, settings)) as to:
