@@ -26,10 +26,13 @@ from proxy.edge.tunnel import ForwardListener
 from proxy.errors import ConfigInvalid, ShuttingDown
 from proxy.fetching import fetch
 from proxy.forward import Forward
+from proxy.notifying.worker import Notifying, Sending
 from proxy.reloading import Reloading, digest
 from proxy.secrets import Lookup
 from proxy.settings import vault_settings
 from proxy.sinks.delivery import Deliveries
+from proxy.state.pool import open_pool
+from proxy.state.webhook_events import WebhookEvents
 from proxy.upstream.client import UpstreamClient
 from proxy.ways import Way, Ways
 from vault.authority import Authority
@@ -65,6 +68,7 @@ class Panless:
         self._upstream: UpstreamClient | None = None
         self._control: Control | None = None
         self._deliveries: Deliveries | None = None
+        self._notifying: Notifying | None = None
 
     @property
     def urls(self) -> dict[str, str]:
@@ -94,6 +98,7 @@ class Panless:
         vault = self._vault = await Vault.open(settings, database)
         await self._report(vault)
         self._deliveries = await Deliveries.start(self._config, database, self._metrics, latest)
+        self._notifying = await self._open_notifying(database, vault)
         unsealing = Unsealing(vault)
         await unsealing.started()
         listen = self._config.listen
@@ -111,6 +116,7 @@ class Panless:
         await self._listen_control(settings, database, unsealing, vault)
         self._reloading = Reloading(lambda: self._now.compiled, self._apply, self._record_change, self._metrics)
         self._aside = [asyncio.create_task(self._purge()), asyncio.create_task(self._reloading.run())]
+        self._notifying.start()
 
     def reload(self) -> None:
         """Read configuration and secrets again, aside; what is wrong changes nothing."""
@@ -125,8 +131,10 @@ class Panless:
     def _apply(self, compiled: Compiled) -> None:
         """Let a configuration take over: for every request that begins from now on."""
         assert self._vault is not None and self._upstream is not None  # noqa: S101, PT018
+        assert self._notifying is not None  # noqa: S101
         self._vault.limit(compiled.limits)
-        self._ways = Ways(compiled, self._vault, self._upstream, self._metrics, self._certificates)
+        parts = (self._vault, self._upstream, self._metrics, self._certificates)
+        self._ways = Ways(compiled, *parts, notifying=self._notifying)
 
     def _own_way(self, name: str) -> Way:
         return self._way(lambda now: now.own(name))
@@ -170,6 +178,12 @@ class Panless:
         await check_schema(database)
         await ensure_development_kek(settings, database)
         return database
+
+    async def _open_notifying(self, database: Database, vault: Vault) -> Notifying:
+        def now() -> Sending:
+            return Sending(self._now.compiled.destinations, self._now.upstream)
+
+        return Notifying(WebhookEvents(await open_pool(database)), vault.documents, now, self._metrics)
 
     async def _listen(self, name: str, config: ListenerConfig | None, way: Way) -> None:
         if config is None:
@@ -279,6 +293,8 @@ class Panless:
         await stop_all(self._listeners)
         for task in self._aside:
             task.cancel()
+        if self._notifying is not None:
+            await self._notifying.stop()
         if self._upstream is not None:
             await self._upstream.close()
         if self._vault is not None:
@@ -295,7 +311,7 @@ class Panless:
         if self._close_database is not None:
             await self._close_database()
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
-        self._authority, self._deliveries = None, None
+        self._authority, self._deliveries, self._notifying = None, None, None
         log.info("stopped")
 
 

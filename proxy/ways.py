@@ -10,11 +10,14 @@ from proxy.compiled import Compiled
 from proxy.edge.certificates import Certificates
 from proxy.edge.exchange import Exchange
 from proxy.edge.metrics import Metrics
+from proxy.entrance import Entrance
 from proxy.errors import RouteNotFound
 from proxy.forward import Forward, ForwardRoute
 from proxy.inbound import Inbound
+from proxy.notifying.worker import Notifying
 from proxy.outbound import Outbound
 from proxy.upstream.client import UpstreamClient
+from proxy.webhooks import Webhooks
 from vault.service import Vault
 
 Way = Callable[[web.BaseRequest, Exchange], Awaitable[web.StreamResponse]]
@@ -30,11 +33,14 @@ class Ways:
         upstream: UpstreamClient,
         metrics: Metrics,
         certificates: Certificates | None = None,
+        *,
+        notifying: Notifying,
     ) -> None:
         self.compiled = compiled
-        parts = (vault, upstream.having(compiled.upstreams), compiled.config.limits, metrics)
+        self.upstream = upstream.having(compiled.upstreams)
+        parts = (vault, self.upstream, compiled.config.limits, metrics)
         policy = compiled.policy
-        self.inbound = Inbound(compiled.inbound, *parts, policy=policy)
+        self.inbound = Entrance(compiled.inbound, Inbound(*parts, policy=policy), Webhooks(*parts, notifying))
         self.outbound = Outbound(compiled.outbound, *parts, policy=policy)
         self._own = {
             name: ForwardRoute(route, Outbound(route.alone(), *parts, policy=policy))

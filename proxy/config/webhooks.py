@@ -44,4 +44,7 @@ class WebhookConfig(RouteConfig):
     def _check_mode(self) -> WebhookConfig:
         if self.mode == "pass" and (self.sign is not None or self.order is not None):
             raise ValueError('sign and order are for mode = "store": what is passed on goes at once, as it came')
+        window = getattr(self.verify, "window_seconds", 0)
+        if self.keep_days * 86400 < 2 * window:
+            raise ValueError("keep_days: shorter than window_seconds allows an event to come again")
         return self

@@ -20,11 +20,10 @@ _FIELDS = ("pspReference", "originalReference", "merchantAccountCode", "merchant
 
 @dataclass(frozen=True, slots=True)
 class Adyen(Verifier):
-    secrets: tuple[bytes, ...] = field(repr=False)
+    timed = False
+    accepted = "[accepted]"
 
-    @property
-    def timed(self) -> bool:  # type: ignore[override]
-        return False
+    secrets: tuple[bytes, ...] = field(repr=False)
 
     def verify(self, hook: Hook, now: float, certificate: bytes = b"") -> str:  # noqa: ARG002
         items = _items(hook.body)

@@ -36,11 +36,10 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Braintree(Verifier):
-    pairs: tuple[KeyPair, ...]
+    timed = False
+    asks = True
 
-    @property
-    def timed(self) -> bool:  # type: ignore[override]
-        return False
+    pairs: tuple[KeyPair, ...]
 
     def verify(self, hook: Hook, now: float, certificate: bytes = b"") -> str:  # noqa: ARG002
         fields = _fields(hook.body.decode("latin-1"))

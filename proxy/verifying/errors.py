@@ -40,3 +40,10 @@ class WebhookCertificateUnavailable(RequestError):
     code = "webhook_certificate_unavailable"
     message = "The certificate that the webhook was signed with could not be fetched."
     remedy = "Send it again later; operators: can Panless reach the hosts of `verify.hosts`?"
+
+
+class WebhookBusy(RequestError):
+    status = 503
+    code = "webhook_busy"
+    message = "The same event is being passed on at this moment."
+    remedy = "Send it again later; once the application has taken it, that is answered 200."

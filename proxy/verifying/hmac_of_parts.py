@@ -42,6 +42,10 @@ class HmacWebhook(Verifier):
     window: float = 300
 
     @property
+    def signature_headers(self) -> frozenset[str]:
+        return frozenset({self.header.lower()})
+
+    @property
     def timed(self) -> bool:  # type: ignore[override]
         return self.timestamp is not None
 

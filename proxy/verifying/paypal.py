@@ -35,6 +35,10 @@ class PayPal(Verifier):
     roots: bytes = field(repr=False)
     window: float = 300
 
+    @property
+    def signature_headers(self) -> frozenset[str]:
+        return frozenset({"paypal-transmission-sig"})
+
     def certificate_at(self, hook: Hook, now: float) -> CertificateAt:
         self._made(hook, now)
         url = _URL.fullmatch(hook.only("paypal-cert-url"))

@@ -48,6 +48,15 @@ class Verifier(ABC):
 
     timed = True
     """Whether signatures say when they were made, so that old ones can be told."""
+    asks = False
+    """Whether the gateway asks with a GET whether it reached the right place."""
+    accepted = ""
+    """What the gateway wants to read when its webhook was taken."""
+
+    @property
+    def signature_headers(self) -> frozenset[str]:
+        """The lower-case names of the headers that say nothing any more once a byte of the body is changed."""
+        return frozenset()
 
     @abstractmethod
     def verify(self, hook: Hook, now: float, certificate: bytes = b"") -> str:

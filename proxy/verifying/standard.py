@@ -45,6 +45,10 @@ class StandardWebhooks(Verifier):
     window: float = 300
     prefix: str = "webhook-"
 
+    @property
+    def signature_headers(self) -> frozenset[str]:
+        return frozenset({f"{self.prefix}signature"})
+
     def verify(self, hook: Hook, now: float, certificate: bytes = b"") -> str:  # noqa: ARG002
         event, seconds = hook.only(f"{self.prefix}id"), hook.only(f"{self.prefix}timestamp")
         signatures = hook.only(f"{self.prefix}signature").split(" ")

@@ -23,6 +23,10 @@ class Stripe(Verifier):
     secrets: tuple[bytes, ...] = field(repr=False)
     window: float = 300
 
+    @property
+    def signature_headers(self) -> frozenset[str]:
+        return frozenset({HEADER.lower()})
+
     def verify(self, hook: Hook, now: float, certificate: bytes = b"") -> str:  # noqa: ARG002
         seconds, signatures = _read(hook.only(HEADER))
         signed = seconds.encode() + b"." + hook.body
