@@ -20,7 +20,8 @@ _TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.e
 _LAST_MILLISECOND = 253_402_214_400_000  # 9999-12-31
 _VALUES = {char: number for number, char in enumerate(_ALPHABET)}
 # 26 characters carry 130 bits; the first one holds only three, so it is 7 at most.
-_TOKEN = re.compile(r"(tok|cvc)_([0-7][0-9a-hjkmnp-tv-z]{25})", re.ASCII)
+_TYPE_ID = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)
+_TOKEN = re.compile(rf"(tok|cvc)_({_TYPE_ID.pattern})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,17 @@ def mint(prefix: str) -> Token:
 def recognise(text: str) -> Token | None:
     """Return the token that `text` is, or None if it is anything else."""
     match = _TOKEN.fullmatch(text)
+    token_id = uuid_of(match[1], text) if match is not None else None
+    return Token(match[1], token_id) if match is not None and token_id is not None else None
+
+
+def uuid_of(prefix: str, text: str) -> UUID | None:
+    """Return the UUIDv7 of a TypeID with that prefix, or None if `text` is anything else."""
+    match = _TYPE_ID.fullmatch(text.removeprefix(f"{prefix}_")) if text.startswith(f"{prefix}_") else None
     if match is None:
         return None
     number = 0
-    for char in match[2]:
+    for char in match[0]:
         number = (number << 5) | _VALUES[char]
-    token_id = UUID(int=number)
-    return Token(match[1], token_id) if token_id.version == 7 else None
+    found = UUID(int=number)
+    return found if found.version == 7 else None

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from proxy.state.pool import Pool, translated
+from vault.errors import PanlessError
 
 PURGE_LIMIT = 500
 ABANDONED = timedelta(days=1)
@@ -48,6 +49,12 @@ UPDATE webhook_events SET state = 'pending', attempts = 0, next_run = $2, delive
   held_until = NULL, ended_at = NULL, keep_until = NULL
 WHERE id = ANY($1::uuid[]) AND state IN ('delivered', 'dead') AND document IS NOT NULL RETURNING id
 """
+
+
+class EventsNotFound(PanlessError):
+    code = "events_not_found"
+    message = "There is no event {what}, or nothing can be done with it."
+    remedy = "See `panless webhooks list`: only those that are delivered or dead, and still kept, can be replayed."
 
 
 @dataclass(frozen=True, slots=True)

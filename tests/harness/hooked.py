@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import trustme
+from yarl import URL
 
 from proxy.rewrite.message import Headers
 from tests.harness import gateways
@@ -42,6 +43,7 @@ def routes(app: str, host: str) -> str:
     parts = 'parts = ["timestamp", "text:.", "body"], timestamp = "X-Time", id = "$.id", prefix = "v0="'
     return "".join(
         [
+            f'\n[[inbound]]\nname = "pages"\npath = "/"\nupstream = "{app}"\n',
             webhook("stripe", stripe, app, f'{signed}\nfields = {FIELDS}\norder = "$.data.object.id"'),
             webhook("refusing", stripe, app, 'guard = "refuse"'),
             webhook("passing", stripe, app, 'mode = "pass"'),
@@ -101,7 +103,7 @@ class Hooked:
 
     async def post(self, name: str, body: bytes, headers: Headers = (), query: str = "") -> tuple[int, str]:
         """Send a webhook; return status and code of the answer."""
-        url = f"{self.panless.urls['inbound']}/hooks/{name}{query}"
+        url = URL(f"{self.panless.urls['inbound']}/hooks/{name}{query}", encoded=True)
         given = [("Content-Type", "application/json"), *headers]
         async with self.client.post(url, data=body, headers=given) as answer:
             await answer.read()
