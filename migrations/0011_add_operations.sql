@@ -19,6 +19,7 @@ CREATE TABLE idempotency (
   digest     uuid NOT NULL,
   state      text NOT NULL CHECK (state IN ('running', 'repeatable', 'unknown', 'done', 'settled')),
   run        uuid NOT NULL,
+  protected  boolean NOT NULL,
   held_until timestamptz,
   request_id text NOT NULL,
   status     integer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiohttp import ClientResponse, web
+from aiohttp import ClientResponse
 from multidict import CIMultiDict
 
 from proxy.edge.aside import find_in
@@ -14,7 +14,7 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.headers import end_to_end
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
-from proxy.edge.relay import Answer, relay
+from proxy.edge.relay import Answer
 from proxy.errors import AnswerHoldsCardNumber, AnswerUnreadable, CharsetUnsupported
 from proxy.guard.masking import mask
 from proxy.rewrite.errors import BodyRejected, TooManyNumbers
@@ -39,20 +39,29 @@ class Answering:
         self._answer_bytes = answer_bytes
         self._guard = LeakGuard(vault, metrics, AnswerHoldsCardNumber, AnswerUnreadable)
 
-    async def pass_on(
+    async def answer(
         self,
-        request: web.BaseRequest,
         exchange: Exchange,
         route: OutboundRoute,
         answer: ClientResponse,
         *,
         secrets: Sequence[Secret],
         tenant: str,
-    ) -> web.StreamResponse:
-        """Send the answer to the application without the secrets; `tenant` gets the tokens of card numbers in it."""
+        whole: bool = False,
+    ) -> Answer:
+        """Return what the application gets, without the secrets; `tenant` gets the tokens of card numbers in it.
+
+        `whole`: the body has to be all there, because it is kept.
+        """
         mode = Mode(route.guard)
-        if not (secrets or mode is Mode.TOKENIZE or _is_small(answer)):
-            return await self._stream(request, exchange, route, answer, mode)
+        if not (whole or secrets or mode is Mode.TOKENIZE or _is_small(answer)):
+            return await self._streaming(exchange, route, answer, mode)
+        return await self._whole(exchange, route, answer, secrets, tenant)
+
+    async def _whole(
+        self, exchange: Exchange, route: OutboundRoute, answer: ClientResponse, secrets: Sequence[Secret], tenant: str
+    ) -> Answer:
+        mode = Mode(route.guard)
         whole = await read_whole(answer, route, self._answer_bytes)
         scrubber = Scrubber(secrets)
         message = scrubbed(answer, whole, scrubber, route) if secrets else whole.message
@@ -66,18 +75,16 @@ class Answering:
             message = plan.fill([token.shown for token in tokens])
         headers, body = whole.sent(message)
         reason = mask(scrubber.clean_text(answer.reason or ""))
-        return await relay(request, exchange, Answer(answer.status, reason, headers, body))
+        return Answer(answer.status, reason, headers, body)
 
-    async def _stream(
-        self, request: web.BaseRequest, exchange: Exchange, route: OutboundRoute, answer: ClientResponse, mode: Mode
-    ) -> web.StreamResponse:
+    async def _streaming(self, exchange: Exchange, route: OutboundRoute, answer: ClientResponse, mode: Mode) -> Answer:
         headers: CIMultiDict[str] = end_to_end(answer.raw_headers)
         await self._guard.judge(find(Message(headers=tuple(headers.items())), route.answers), mode, exchange)
         body = read_answer(answer, route)
         name = coding(answer.headers.getall("Content-Encoding", []))
         if self._guard.can_search(name, mode, exchange):
             body = self._guard.stream(body, name, mode, exchange)
-        return await relay(request, exchange, Answer(answer.status, mask(answer.reason or ""), headers, body))
+        return Answer(answer.status, mask(answer.reason or ""), headers, body)
 
 
 def _is_small(answer: ClientResponse) -> bool:

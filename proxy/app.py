@@ -31,10 +31,10 @@ from proxy.reloading import Reloading, digest
 from proxy.secrets import Lookup
 from proxy.settings import vault_settings
 from proxy.sinks.delivery import Deliveries
-from proxy.state.pool import open_pool
-from proxy.state.webhook_events import WebhookEvents
+from proxy.state.store import State
 from proxy.upstream.client import UpstreamClient
 from proxy.ways import Way, Ways
+from proxy.worker import Worker
 from vault.authority import Authority
 from vault.errors import KeyProviderUnavailable, PanlessError, StoreError
 from vault.requests import Context
@@ -68,6 +68,8 @@ class Panless:
         self._upstream: UpstreamClient | None = None
         self._control: Control | None = None
         self._deliveries: Deliveries | None = None
+        self._state: State | None = None
+        self._worker: Worker | None = None
         self._notifying: Notifying | None = None
 
     @property
@@ -98,7 +100,8 @@ class Panless:
         vault = self._vault = await Vault.open(settings, database)
         await self._report(vault)
         self._deliveries = await Deliveries.start(self._config, database, self._metrics, latest)
-        self._notifying = await self._open_notifying(database, vault)
+        self._state = await State.open(database)
+        self._notifying = Notifying(self._state, vault.documents, self._sending, self._metrics)
         unsealing = Unsealing(vault)
         await unsealing.started()
         listen = self._config.listen
@@ -115,7 +118,13 @@ class Panless:
             await self._listen(route.name, route.listener, self._own_way(route.name))
         await self._listen_control(settings, database, unsealing, vault)
         self._reloading = Reloading(lambda: self._now.compiled, self._apply, self._record_change, self._metrics)
-        self._aside = [asyncio.create_task(self._purge()), asyncio.create_task(self._reloading.run())]
+        self._worker = Worker(self._state, lambda: self._now.working, self._metrics)
+        self._aside = [
+            asyncio.create_task(self._purge()),
+            asyncio.create_task(self._reloading.run()),
+            asyncio.create_task(self._state.held.task()),
+            asyncio.create_task(self._worker.task()),
+        ]
         self._notifying.start()
 
     def reload(self) -> None:
@@ -128,13 +137,23 @@ class Panless:
         assert self._ways is not None  # noqa: S101  # they are there before any listener is
         return self._ways
 
+    def _sending(self) -> Sending:
+        return Sending(self._now.compiled.destinations, self._now.client)
+
     def _apply(self, compiled: Compiled) -> None:
         """Let a configuration take over: for every request that begins from now on."""
-        assert self._vault is not None and self._upstream is not None  # noqa: S101, PT018
+        assert self._vault is not None and self._upstream is not None and self._state is not None  # noqa: S101, PT018
         assert self._notifying is not None  # noqa: S101
         self._vault.limit(compiled.limits)
-        parts = (self._vault, self._upstream, self._metrics, self._certificates)
-        self._ways = Ways(compiled, *parts, notifying=self._notifying)
+        self._ways = Ways(
+            compiled,
+            self._vault,
+            self._upstream,
+            self._metrics,
+            state=self._state,
+            notifying=self._notifying,
+            certificates=self._certificates,
+        )
 
     def _own_way(self, name: str) -> Way:
         return self._way(lambda now: now.own(name))
@@ -178,12 +197,6 @@ class Panless:
         await check_schema(database)
         await ensure_development_kek(settings, database)
         return database
-
-    async def _open_notifying(self, database: Database, vault: Vault) -> Notifying:
-        def now() -> Sending:
-            return Sending(self._now.compiled.destinations, self._now.upstream)
-
-        return Notifying(WebhookEvents(await open_pool(database)), vault.documents, now, self._metrics)
 
     async def _listen(self, name: str, config: ListenerConfig | None, way: Way) -> None:
         if config is None:
@@ -281,6 +294,8 @@ class Panless:
                 if self._vault is not None:
                     self._metrics.purged.inc(await self._vault.purge_leases())
                     self._metrics.tokens_purged.inc(await self._vault.purge_tokens())
+                if self._state is not None:
+                    await self._state.purge()
             except StoreError as error:
                 log.warning("purge_failed", code=error.code)
 
@@ -291,12 +306,16 @@ class Panless:
         if self._control is not None:
             await self._control.stop()
         await stop_all(self._listeners)
-        for task in self._aside:
-            task.cancel()
+        if self._worker is not None:
+            await self._worker.stop(self._config.limits.stop_seconds)
         if self._notifying is not None:
             await self._notifying.stop()
+        for task in self._aside:
+            task.cancel()
         if self._upstream is not None:
             await self._upstream.close()
+        if self._state is not None:
+            await self._state.close()
         if self._vault is not None:
             try:
                 if self._listeners:
@@ -311,7 +330,8 @@ class Panless:
         if self._close_database is not None:
             await self._close_database()
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
-        self._authority, self._deliveries, self._notifying = None, None, None
+        self._authority, self._deliveries, self._state, self._worker = None, None, None, None
+        self._notifying = None
         log.info("stopped")
 
 

@@ -16,14 +16,14 @@ from proxy.edge.identity import certificate_for, find_key
 from proxy.edge.intake import Incoming, take
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
+from proxy.edge.names import take_names
 from proxy.edge.relay import Answer, relay
 from proxy.edge.signatures import check_digests, with_digests
 from proxy.errors import BodyUnsearchable, CardNumberFound
-from proxy.guard.masking import mask
-from proxy.rewrite.errors import CustomerInvalid
+from proxy.rewrite.fields import CUSTOMER
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
-from proxy.rewrite.reference import customer_in, new_values
+from proxy.rewrite.reference import new_values
 from proxy.routes import InboundRoute
 from proxy.upstream.client import UpstreamClient, read_answer
 from vault.errors import Denied
@@ -86,9 +86,7 @@ class Inbound:
     async def _tokenized(
         self, incoming: Incoming, route: InboundRoute, exchange: Exchange
     ) -> tuple[Message, AsyncIterator[bytes] | None]:
-        customer, plan = customer_in(await find_in(incoming.message, route.fields))
-        if customer is not None and mask(customer) != customer:
-            raise CustomerInvalid(selector="customer")
+        names, plan = take_names(await find_in(incoming.message, route.fields))
         route.check_required(match.field.at for match in plan.matches)
         mode = Mode(route.guard)
         plan = await self._guard.judge(plan, mode, exchange)
@@ -97,7 +95,7 @@ class Inbound:
         body = incoming.streams
         if body is not None and self._guard.can_search(incoming.coding, mode, exchange):
             body = self._guard.stream(body, incoming.coding, mode, exchange)
-        tokens = await self._tokenize(plan, route, exchange, customer)
+        tokens = await self._tokenize(plan, route, exchange, names.get(CUSTOMER))
         return with_digests(incoming, plan.fill([token.shown for token in tokens])), body
 
     async def _tokenize(

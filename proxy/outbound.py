@@ -2,127 +2,130 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from uuid import uuid4
 
-import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 
-from proxy.answering import Answering
 from proxy.config import LimitsConfig
 from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
-from proxy.edge.identity import certificate_for, credential, find_key, put_secret
+from proxy.edge.identity import certificate_for, find_key, keep_place, put_secret
 from proxy.edge.intake import Incoming, take
-from proxy.edge.metrics import Metrics
+from proxy.edge.names import key_in_header, take_names
+from proxy.edge.prefer import drop_async, prefers_async
+from proxy.edge.relay import Answer, relay
 from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
-from proxy.errors import KeyMisplaced, RequestError, ValueGuessed
-from proxy.rewrite.fields import KEY_PREFIXES
-from proxy.rewrite.message import Message
+from proxy.errors import IdempotencyKeyMissing, MethodNotAllowed, RequestError
+from proxy.idempotency import Idempotency
+from proxy.operation_ids import Asked, asked_for
+from proxy.operations import Later, Operations
+from proxy.order import Order
+from proxy.rewrite.fields import IDEMPOTENCY, SEQUENCE
 from proxy.rewrite.plan import Plan
-from proxy.rewrite.reference import filled, key_in, references, swapped
-from proxy.rewrite.written import View, decoded, is_plain
+from proxy.rewrite.reference import key_in, swapped
 from proxy.routes import OutboundRoute, RouteTable
-from proxy.scrub.guesses import holds_guess, without, worth_searching
-from proxy.scrub.scrubber import Secret
-from proxy.upstream.answer import ask_for_readable, ask_for_whole
-from proxy.upstream.client import UpstreamClient
-from proxy.upstream.shown import Expected
-from vault.errors import Denied, NotAToken, StoreError
-from vault.policy import Denial, Permit, Policy, Principal
-from vault.requests import Reference, Revealed
-from vault.rules import Action
-from vault.sensitive import Sensitive
+from proxy.sending import Sending
+from proxy.upstream.answer import ask_for_readable
+from vault.policy import Permit
 from vault.service import Vault
 
 _REPLACED = ("host", "expect", "content-length")
-# After these the gateway may still take the same request: the verification code has to be there for it.
-_NOT_DEFINITE = {408, 409, 425, 429}
-_key = re.compile(rb"(?:%b)[0-9A-Za-z]{16}" % "|".join(KEY_PREFIXES).encode()).search
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
-    """What goes to the gateway, what was revealed in it, and what its answer is searched for."""
-
-    message: Message
-    revealed: Sequence[Revealed] = ()
-    secrets: Sequence[Secret] = ()
-    permit: Permit | None = None
+# They change nothing, so there is nothing that could happen twice (RFC 9110, section 9.2.1).
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+# Where a client may put its Panless key when it asks for an operation.
+_KEY_SLOTS = ("bearer", "basic")
 
 
 class Outbound:
-    """Handles the requests of the outbound listener."""
+    """Handles the requests of the outbound listener, of a port of a route's own, or of a tunnel."""
 
     def __init__(
         self,
         routes: RouteTable[OutboundRoute],
         vault: Vault,
-        upstream: UpstreamClient,
         limits: LimitsConfig,
-        metrics: Metrics,
         *,
-        policy: Policy,
+        sending: Sending,
+        idempotency: Idempotency,
+        operations: Operations,
     ) -> None:
-        self._policy = policy
         self._routes = routes
         self._vault = vault
-        self._upstream = upstream
         self._limits = limits
-        self._metrics = metrics
-        self._answering = Answering(vault, metrics, limits.answer_bytes)
+        self._sending = sending
+        self._idempotency = idempotency
+        self._operations = operations
 
     async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         """Reveal and forward; raises a PanlessError, and then the gateway got nothing unless the error says so."""
         check_framing(request)
-        path, _, query = request.raw_path.partition("?")
+        if (operation := asked_for(request.raw_path)) is not None:
+            return await relay(request, exchange, await self._tell(request, exchange, operation))
         route = self._routes.match(request.method, request.raw_path)
         exchange.route, exchange.destination = route.name, route.destination
+        order, later = await self._order(request, exchange, route)
+        if later is not None:
+            return await relay(request, exchange, await self._operations.accept(order, later))
+        if (key := order.key) is not None:
+            return await relay(request, exchange, await self._idempotency.answer(order, key))
+        async with self._sending.send(order) as sent:
+            # The gateway has answered, whether or not its answer can be passed on.
+            await self._sending.settle(order, sent)
+            return await relay(request, exchange, await self._sending.answer(order, sent))
+
+    async def _order(
+        self, request: web.BaseRequest, exchange: Exchange, route: OutboundRoute
+    ) -> tuple[Order, Later | None]:
+        """Check a request; return what is to be sent, and how it is to be kept if it is to be sent later."""
+        path, _, query = request.raw_path.partition("?")
         headers = end_to_end(request.raw_headers, drop=_REPLACED)
+        asynchronous = route.asynchronous is not None and prefers_async(headers)
         credential = route.credential
         certificate = certificate_for(headers, exchange)
         key = key_of_signer(request, route, headers, find_key(headers, credential.slots, exchange.key))
-        put_secret(headers, credential.slots, credential.secret, always=credential.always)
+        app_key, gateway_key = _idempotency_keys(request, route, headers)
+        if asynchronous:
+            keep_place(headers, credential.slots)
+            drop_async(headers)
+        else:
+            put_secret(headers, credential.slots, credential.secret, always=credential.always)
         ask_for_readable(headers)
         # Who asks is known before a body is read, unless the key is in it.
         permit = await self._permit(key, certificate, route, exchange) if key or not credential.inside else None
-        target, signed = (route.upstream_path(path), query), route.signing is not None
-        incoming = await take(request, route, target, headers, self._limits, signed=signed)
-        found = await find_in(incoming.message, route.fields)
+        whole = route.signing is not None or app_key is not None or asynchronous
+        target = (route.upstream_path(path), query)
+        incoming = await take(request, route, target, headers, self._limits, signed=whole)
+        names, found = take_names(await find_in(incoming.message, route.fields))
         plan = swapped(found)
         permit = permit or await self._permit(key_in(found), certificate, route, exchange)
         await self._verify(request, route, incoming, plan, permit=permit, exchange=exchange)
         route.check_required(match.field.at for match in found.matches)
-        outgoing = await self._revealed(plan, route, permit, exchange)
-        message = renewed(request, route, incoming, outgoing.message)
-        shown = self._expected(outgoing, exchange)
-        async with await self._upstream.send(route, request.method, message, incoming.streams, shown) as answer:
-            # The gateway has answered, whether or not its answer can be passed on.
-            await self._settle(answer.status, outgoing.revealed, exchange)
-            tenant = permit.principal.tenant
-            return await self._answering.pass_on(
-                request, exchange, route, answer, secrets=outgoing.secrets, tenant=tenant
-            )
+        if request.method not in _SAFE and IDEMPOTENCY in names:
+            app_key = gateway_key = names[IDEMPOTENCY]
+        if route.idempotency.required and app_key is None and request.method not in _SAFE:
+            raise IdempotencyKeyMissing(route=route.name, header=route.idempotency.header)
+        order = Order(
+            exchange,
+            route,
+            request.method,
+            incoming,
+            plan,
+            permit,
+            await self._sending.references(plan, permit, exchange),
+            renew=lambda message: renewed(request, route, incoming, message),
+            key=app_key,
+            protected=gateway_key is not None,
+        )
+        exchange.values = len(order.references) if route.fields else None
+        later = Later(app_key, gateway_key, names.get(SEQUENCE)) if asynchronous else None
+        return order, later
 
     async def _permit(self, key: str, certificate: bytes | None, route: OutboundRoute, exchange: Exchange) -> Permit:
         principal = await self._vault.identify(key, exchange.context, certificate)
         exchange.app = principal.app
-        return await self._decided(principal, route, exchange)
-
-    async def _decided(
-        self, principal: Principal, route: OutboundRoute, exchange: Exchange, kinds: frozenset[str] | None = None
-    ) -> Permit:
-        action = Action("reveal", route.name, route.apps or None, kinds, exchange.origin)
-        decision = self._policy.decide(principal, action, route.destination)
-        if isinstance(decision, Denial):
-            await self._vault.record_denial(decision, exchange.context)
-            raise Denied(route=route.name)
-        return decision
+        return await self._sending.decide(principal, route, exchange)
 
     async def _verify(
         self,
@@ -141,75 +144,36 @@ class Outbound:
             await self._vault.record_denial(permit.refused(error.code), exchange.context)
             raise
 
-    async def _revealed(self, plan: Plan, route: OutboundRoute, permit: Permit, exchange: Exchange) -> _Outgoing:
-        wanted = await self._references(plan, permit, exchange)
-        exchange.values = len(wanted) if route.fields else None
-        if wanted:
-            kinds = frozenset(reference.kind.name for reference in wanted)
-            permit = await self._decided(permit.principal, route, exchange, kinds)
-            permit = replace(permit, certificate=await self._upstream.certificate(route))
-        revealed = await self._vault.reveal(wanted, permit, exchange.context) if wanted else []
-        for reference in wanted:
-            self._metrics.values.labels("reveal", reference.kind.name).inc()
-        secrets = [
-            Secret(each.value, each.token.shown)
-            for each, reference in zip(revealed, wanted, strict=True)
-            if reference.kind.withheld
-        ]
-        if secrets:
-            others = list(without(secrets, plan.everything_else()))
-            if holds_guess(others, secrets):
-                await self._vault.record_denial(permit.refused(ValueGuessed.code), exchange.context)
-                raise ValueGuessed(route=route.name)
-            secrets = [*worth_searching(others, secrets), *_own(route)]
-        message = plan.fill(filled(plan, revealed, route.credential.secret))
-        if _holds_key(message):
-            raise KeyMisplaced(route=route.name)
-        return _Outgoing(_searchable(message) if revealed else message, revealed, secrets, permit)
-
-    def _expected(self, outgoing: _Outgoing, exchange: Exchange) -> Expected | None:
-        """Return the certificate that the reveal was recorded with; of another one there is an event of its own."""
-        permit = outgoing.permit
-        if not outgoing.revealed or permit is None or permit.certificate is None:
-            return None
-
-        async def told(certificate: str) -> None:
-            await self._vault.record_certificate(replace(permit, certificate=certificate), exchange.context)
-
-        return Expected(permit.certificate, told)
-
-    async def _references(self, plan: Plan, permit: Permit, exchange: Exchange) -> Sequence[Reference]:
-        try:
-            return references(plan)
-        except NotAToken as error:
-            await self._vault.record_denial(permit.refused(error.code), exchange.context)
-            raise
-
-    async def _settle(self, status: int, revealed: Sequence[Revealed], exchange: Exchange) -> None:
-        if not revealed or status >= 500 or status in _NOT_DEFINITE:
-            return
-        try:
-            await self._vault.settle(revealed)
-        except StoreError as error:
-            # The gateway has answered and the application must learn it. The lease ends with its time.
-            log.warning("lease_not_ended", code=error.code, request_id=exchange.request_id)
+    async def _tell(self, request: web.BaseRequest, exchange: Exchange, asked: Asked) -> Answer:
+        """Answer a question about an operation, of the application whose it is."""
+        exchange.route = "operations"
+        headers = CIMultiDict(request.headers)
+        certificate = certificate_for(headers, exchange)
+        principal = await self._vault.identify(
+            find_key(headers, _KEY_SLOTS, exchange.key), exchange.context, certificate
+        )
+        exchange.app = principal.app
+        if request.method == "GET":
+            tell = self._operations.answer if asked.answer else self._operations.tell
+            return await tell(principal, asked.name)
+        if request.method == "DELETE" and not asked.answer:
+            return await self._operations.cancel(principal, asked.name)
+        raise MethodNotAllowed(route="operations")
 
 
-def _holds_key(message: Message) -> bool:
-    target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
-    return any(_key(each) or (not is_plain(each) and _key(View(decoded(each)).text)) for each in (target, message.body))
+def _idempotency_keys(
+    request: web.BaseRequest, route: OutboundRoute, headers: CIMultiDict[str]
+) -> tuple[str | None, str | None]:
+    """Return the application's key, and the one that the gateway gets and honours.
 
-
-def _searchable(message: Message) -> Message:
-    headers = CIMultiDict(message.headers)
-    ask_for_whole(headers)
-    return replace(message, headers=tuple(headers.items()))
-
-
-def _own(route: OutboundRoute) -> list[Secret]:
-    """Return the gateway's secret as it stands in a request: a gateway that quotes it must not tell the application."""
-    secret = route.credential.secret
-    if secret is None:
-        return []
-    basic = credential("basic", secret).partition(" ")[2]
-    return [Secret(Sensitive(text), "[credential]") for text in (secret, basic)]
+    Where the application sends none and the gateway takes one, it is made here: our own retries are safe then.
+    """
+    if request.method in _SAFE:
+        return None, None
+    rules = route.idempotency
+    given = key_in_header(headers, rules.header)
+    if not rules.honoured:
+        return given, None
+    made = given or str(uuid4())
+    headers[rules.header] = made
+    return given, made

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from proxy.config import FieldConfig, InboundConfig, OutboundConfig, RouteConfig
-from proxy.rewrite.fields import CREDENTIAL, CUSTOMER, KEPT, Field
+from proxy.rewrite.fields import CREDENTIAL, CUSTOMER, IDEMPOTENCY, KEPT, SEQUENCE, Field
 from proxy.rewrite.selectors import Selector
 from vault.card_tokens import CardShape
 from vault.kinds import KINDS, Storage
@@ -41,6 +41,10 @@ def protected(config: RouteConfig) -> Iterator[Field]:
     yield from map(_field, config.fields)
     if isinstance(config, InboundConfig) and config.customer is not None:
         yield Field(Selector.parse(config.customer), CUSTOMER)
+    if isinstance(config, OutboundConfig):
+        for at, kind in ((config.idempotency_field, IDEMPOTENCY), (config.sequence, SEQUENCE)):
+            if at is not None:
+                yield Field(Selector.parse(at), kind)
 
 
 def exceptions(config: RouteConfig) -> Iterator[Field]:

@@ -14,13 +14,14 @@ from multidict import CIMultiDict
 from proxy.config import Config, OutboundConfig
 from proxy.edge.body import media_of, plain_body
 from proxy.edge.identity import find_slot
+from proxy.edge.names import take_names
 from proxy.errors import RouteNotFound
 from proxy.guard.leaks import leaks, part_of
 from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.rewrite.fields import CREDENTIAL
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Match, Plan, find
-from proxy.rewrite.reference import customer_in, is_swapped, masked
+from proxy.rewrite.reference import is_swapped, masked
 from proxy.routes import InboundRoute, OutboundRoute, Route, RouteTable
 
 
@@ -88,7 +89,7 @@ def rehearse(config: Config, request: Captured, route_name: str | None = None) -
         media = media_of(headers, route.name)
         body = plain_body(body, headers, route.name, config.limits.body_bytes)
     upstream = route.upstream_path(path)
-    _, plan = customer_in(find(Message(body, media, upstream, query, tuple(headers.items())), route.fields))
+    _, plan = take_names(find(Message(body, media, upstream, query, tuple(headers.items())), route.fields))
     route.check_required(match.field.at for match in plan.matches)
     inbound = isinstance(route, InboundRoute)
     found = _leaks(plan)

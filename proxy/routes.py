@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
-from proxy.config import InboundConfig, OutboundConfig, RouteConfig
+from proxy.config import AsynchronousConfig, InboundConfig, OutboundConfig, RouteConfig
 from proxy.errors import FieldMissing, MethodNotAllowed, RouteNotFound, TargetAmbiguous, TargetInvalid
 from proxy.protected import Credential, exceptions, protected
 from proxy.rewrite.fields import KEPT, Field, Fields
 from proxy.rewrite.selectors import Selector
 from proxy.signing.scheme import Scheme
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+"""The header of draft-ietf-httpapi-idempotency-key-header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,31 @@ class InboundRoute(Route):
 
 
 @dataclass(frozen=True, slots=True)
+class IdempotencyRules:
+    """`header` is where the key stands; `honoured`: the gateway takes it there.
+
+    `wait`: for how long a request waits for another one with its key; `keep`: for how long answers are kept.
+    """
+
+    header: str
+    honoured: bool
+    wait: timedelta
+    keep: timedelta
+    required: bool
+
+    @classmethod
+    def compile(cls, config: OutboundConfig) -> IdempotencyRules:
+        rules = config.idempotency
+        return cls(
+            config.idempotency_header or IDEMPOTENCY_KEY,
+            config.idempotency_header is not None,
+            timedelta(seconds=rules.wait_seconds if rules.running == "wait" else 0),
+            timedelta(hours=rules.keep_hours),
+            rules.required,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundRoute(Route):
     """`answers` are the guard's exceptions, which are for what comes back.
 
@@ -98,6 +127,8 @@ class OutboundRoute(Route):
     apps: frozenset[str]
     credential: Credential
     answers: Fields
+    idempotency: IdempotencyRules
+    asynchronous: AsynchronousConfig | None = None
     signing: Scheme | None = None
     covers_body: bool = True
 
@@ -109,6 +140,8 @@ class OutboundRoute(Route):
             apps=config.apps,
             credential=credential,
             answers=Fields(exceptions(config)),
+            idempotency=IdempotencyRules.compile(config),
+            asynchronous=config.asynchronous,
             signing=signing,
             covers_body=config.signing is not None and config.signing.cover_body,
         )

@@ -13,18 +13,24 @@ from proxy.edge.metrics import Metrics
 from proxy.entrance import Entrance
 from proxy.errors import RouteNotFound
 from proxy.forward import Forward, ForwardRoute
+from proxy.idempotency import Idempotency
 from proxy.inbound import Inbound
 from proxy.notifying.worker import Notifying
+from proxy.operations import Operations
 from proxy.outbound import Outbound
+from proxy.routes import OutboundRoute, RouteTable
+from proxy.sending import Sending
+from proxy.state.store import State
 from proxy.upstream.client import UpstreamClient
 from proxy.webhooks import Webhooks
+from proxy.working import Working
 from vault.service import Vault
 
 Way = Callable[[web.BaseRequest, Exchange], Awaitable[web.StreamResponse]]
 
 
 class Ways:
-    """`certificates` are those of the forward proxy, if there is one."""
+    """`certificates` are those of the forward proxy, if there is one. `working` sends what was to be sent later."""
 
     def __init__(
         self,
@@ -32,20 +38,26 @@ class Ways:
         vault: Vault,
         upstream: UpstreamClient,
         metrics: Metrics,
-        certificates: Certificates | None = None,
         *,
+        state: State,
         notifying: Notifying,
+        certificates: Certificates | None = None,
     ) -> None:
         self.compiled = compiled
-        self.upstream = upstream.having(compiled.upstreams)
-        parts = (vault, self.upstream, compiled.config.limits, metrics)
-        policy = compiled.policy
-        self.inbound = Entrance(compiled.inbound, Inbound(*parts, policy=policy), Webhooks(*parts, notifying))
-        self.outbound = Outbound(compiled.outbound, *parts, policy=policy)
-        self._own = {
-            name: ForwardRoute(route, Outbound(route.alone(), *parts, policy=policy))
-            for name, route in compiled.own.items()
-        }
+        limits, policy = compiled.config.limits, compiled.policy
+        client = self.client = upstream.having(compiled.upstreams)
+        inbound = Inbound(vault, client, limits, metrics, policy=policy)
+        self.inbound = Entrance(compiled.inbound, inbound, Webhooks(vault, client, limits, metrics, notifying))
+        sending = Sending(vault, client, metrics, policy=policy, answer_bytes=limits.answer_bytes)
+        idempotency = Idempotency(vault, state, sending, metrics)
+        operations = Operations(vault, state, idempotency)
+        self.working = Working(compiled.own, vault, state, sending, metrics)
+
+        def outbound(routes: RouteTable[OutboundRoute]) -> Outbound:
+            return Outbound(routes, vault, limits, sending=sending, idempotency=idempotency, operations=operations)
+
+        self.outbound = outbound(compiled.outbound)
+        self._own = {name: ForwardRoute(route, outbound(route.alone())) for name, route in compiled.own.items()}
         self.forward = None
         if certificates is not None:
             hosts = {host: self._own[name] for host, name in compiled.by_host.items()}

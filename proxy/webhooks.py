@@ -25,13 +25,13 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.forwarded import forwarded
 from proxy.edge.headers import end_to_end
 from proxy.edge.intake import Incoming, taken
+from proxy.edge.kept import KeptRequest, pack_request
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer, relay
 from proxy.edge.signatures import check_digests, with_digests
 from proxy.errors import BodyUnsearchable, CardNumberFound
 from proxy.guard.masking import mask
-from proxy.notifying.parcel import KIND, pack
 from proxy.notifying.worker import Notifying
 from proxy.rewrite.message import Message
 from proxy.rewrite.reference import new_values
@@ -45,6 +45,8 @@ from vault.errors import KeysChanged, PanlessError
 from vault.service import Vault
 
 TRIES = 5
+KIND = "webhook"
+"""The kind of what is sealed."""
 HELD_BEYOND = timedelta(seconds=30)
 _OK = range(200, 300)
 
@@ -112,7 +114,7 @@ class Webhooks:
     ) -> web.Response:
         now = datetime.now(UTC)
         message = await self._tokenized(request, exchange, route, raw)
-        data, sequence = pack(message, request.method), _sequence(route, request, raw)
+        data, sequence = pack_request(KeptRequest(request.method, message)), _sequence(route, request, raw)
         if not await self._add(route, key, data, sequence, now):
             await self._events.forget_abandoned(WEBHOOK, route.name, key, now)
             if await self._events.state_of(WEBHOOK, route.name, key) in ("passing", None):

@@ -125,4 +125,4 @@ def _token(reference: Reference, row: SealedRow) -> Token:
 def _by_digits(reference: Reference, known: Known | None) -> Reference:
     if known is None or known.digits is None:
         raise NotAToken(at=reference.at)
-    return replace(reference, token=Token(reference.kind.token_prefix, *known))
+    return replace(reference, token=Token(reference.kind.token_prefix, *known), digits=None)

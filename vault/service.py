@@ -222,6 +222,10 @@ class Vault:
         """
         return await self._revealing.reveal(references, permit, context)
 
+    async def resolve(self, references: Sequence[Reference], tenant: str) -> list[Reference]:
+        """Return the references with the tokens that their digits are. Nothing is revealed; raises NotAToken."""
+        return await self._opening.by_token(references, tenant)
+
     async def settle(self, revealed: Sequence[Revealed]) -> None:
         """End the CVC leases among what was revealed: the gateway has given its definite answer."""
         leases = [each.lease for each in revealed if each.lease is not None]

@@ -20,8 +20,8 @@ _TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.e
 _LAST_MILLISECOND = 253_402_214_400_000  # 9999-12-31
 _VALUES = {char: number for number, char in enumerate(_ALPHABET)}
 # 26 characters carry 130 bits; the first one holds only three, so it is 7 at most.
-_TYPE_ID = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)
-_TOKEN = re.compile(rf"(tok|cvc)_({_TYPE_ID.pattern})", re.ASCII)
+_ENCODED = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)
+_TOKEN = re.compile(rf"(tok|cvc)_({_ENCODED.pattern})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +78,19 @@ def mint(prefix: str) -> Token:
 def recognise(text: str) -> Token | None:
     """Return the token that `text` is, or None if it is anything else."""
     match = _TOKEN.fullmatch(text)
-    token_id = uuid_of(match[1], text) if match is not None else None
-    return Token(match[1], token_id) if match is not None and token_id is not None else None
+    token_id = _read(match[2]) if match else None
+    return Token(match[1], token_id) if match and token_id else None
 
 
-def uuid_of(prefix: str, text: str) -> UUID | None:
-    """Return the UUIDv7 of a TypeID with that prefix, or None if `text` is anything else."""
-    match = _TYPE_ID.fullmatch(text.removeprefix(f"{prefix}_")) if text.startswith(f"{prefix}_") else None
-    if match is None:
-        return None
+def read_type_id(prefix: str, text: str) -> UUID | None:
+    """Reverse `type_id` for a UUIDv7; None for anything else."""
+    name, _, encoded = text.rpartition("_")
+    return _read(encoded) if name == prefix and _ENCODED.fullmatch(encoded) else None
+
+
+def _read(encoded: str) -> UUID | None:
     number = 0
-    for char in match[0]:
+    for char in encoded:
         number = (number << 5) | _VALUES[char]
-    found = UUID(int=number)
-    return found if found.version == 7 else None
+    identifier = UUID(int=number)
+    return identifier if identifier.version == 7 else None

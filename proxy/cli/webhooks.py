@@ -18,7 +18,7 @@ from proxy.config import load
 from proxy.state.pool import open_pool
 from proxy.state.webhook_events import PREFIX, WEBHOOK
 from proxy.state.webhook_keeping import EventsNotFound, Listed, WebhookKeeping
-from vault.tokens import type_id, uuid_of
+from vault.tokens import read_type_id, type_id
 
 STATES = ("pending", "delivered", "dead", "passing", "passed")
 _MOST = 10_000
@@ -116,7 +116,7 @@ async def _replay(config_file: Path, events: Sequence[UUID], route: str | None, 
 
 
 def _id(event: str) -> UUID:
-    found = uuid_of(PREFIX, event)
+    found = read_type_id(PREFIX, event)
     if found is None:
         raise EventsNotFound(what=event)
     return found

@@ -12,11 +12,13 @@ from pydantic import Field, model_validator
 
 from proxy.config.base import Model
 from proxy.config.fields import FieldConfig
+from proxy.config.idempotency import AsynchronousConfig, IdempotencyConfig
 from proxy.config.listeners import ListenConfig, ListenerConfig, TlsConfig
 from proxy.config.signing import SigningConfig
 from proxy.config.values import (
     Bind,
     ForwardHost,
+    HeaderName,
     Name,
     RoutePath,
     Seconds,
@@ -102,7 +104,11 @@ class CredentialConfig(Model):
 
 
 class OutboundConfig(RouteConfig):
-    """Reached by `path` on the outbound listener, on a port of its own (`bind`), or as `hosts` of the forward proxy."""
+    """Reached by `path` on the outbound listener, on a port of its own (`bind`), or as `hosts` of the forward proxy.
+
+    `idempotency_header`, `idempotency_field`: where the gateway takes an idempotency key; `sequence`: operations in
+    which it selects the same are sent one after the other.
+    """
 
     path: RoutePath = ""
     bind: Bind | None = None
@@ -111,7 +117,11 @@ class OutboundConfig(RouteConfig):
     preset: str | None = None
     apps: frozenset[Name] = frozenset()
     credential: CredentialConfig | None = None
-    idempotency_header: str | None = None
+    idempotency_header: HeaderName | None = None
+    idempotency_field: SelectorText | None = None
+    idempotency: IdempotencyConfig = IdempotencyConfig()
+    asynchronous: AsynchronousConfig | None = None
+    sequence: SelectorText | None = None
     signing: SigningConfig | None = None
 
     @property
@@ -125,6 +135,10 @@ class OutboundConfig(RouteConfig):
             raise ValueError("an outbound route needs a path, a bind or hosts")
         if self.tls is not None and self.bind is None:
             raise ValueError("tls is for a route with a port of its own: it needs bind")
+        if self.asynchronous is not None and self.signing is not None:
+            raise ValueError("asynchronous: what an application has signed cannot be sent later")
+        if self.sequence is not None and self.asynchronous is None:
+            raise ValueError("sequence is for operations: it needs asynchronous")
         if self.bind is not None and self.name in ListenConfig.model_fields:
             raise ValueError(f"a route with a port of its own cannot be named {self.name}: that is a listener")
         return self

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from proxy.config.values import SecretReference
+from proxy.config.values import HeaderName, SecretReference
 from proxy.signing.cavage import Cavage
 from proxy.signing.digests import SIGNABLE
 from proxy.signing.jwt import JsonWebSignature
@@ -17,8 +17,6 @@ from proxy.signing.parts import HEADER, PLAIN, TEXT, HmacOfParts
 from proxy.signing.rfc9421 import MessageSignature
 from proxy.signing.scheme import Scheme
 
-_HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-HeaderName = Annotated[str, Field(pattern=rf"^{_HEADER_NAME}$")]
 KeyId = Annotated[str, Field(pattern=r"^[ !#-\[\]-~]+$")]  # printable, without what a quoted string would escape
 Encoding = Literal["hex", "hex-upper", "base64", "base64url"]
 

@@ -93,6 +93,9 @@ SelectorText = Annotated[
 ]
 
 
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+
+
 def _check_slot(text: str) -> str:
     if text in ("bearer", "basic", "basic-password"):
         return text

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from proxy.config.base import Model
-from proxy.config.signing import HeaderName
-from proxy.config.values import ForwardHost, SecretReference
+from proxy.config.values import ForwardHost, HeaderName, SecretReference
 from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.secrets import REFERENCE
 from proxy.verifying.adyen import Adyen

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from multidict import CIMultiDict
 
 from proxy.edge.exchange import Exchange
-from proxy.rewrite.fields import KEY_PREFIX, KEY_PREFIXES
+from proxy.rewrite.fields import KEY_PREFIX, KEY_PREFIXES, STAND_IN
 
 KEY_HEADER = "Panless-Key"
 AUTHORIZATION = "Authorization"
@@ -79,6 +79,15 @@ def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | No
             headers[_name(slot)] = credential(slot, secret, headers.get(_name(slot), ""))
     for name in {name for name, value in headers.items() if holds_key(value)}:
         headers.popall(name, None)
+
+
+def keep_place(headers: CIMultiDict[str], slots: Sequence[str]) -> None:
+    """Take every Panless key out of a request that is kept; a stand-in tells in which slot the secret will go."""
+    slot = next((each for each in slots if _read(headers, each).startswith(KEY_PREFIX)), None)
+    before = headers.get(_name(slot), "") if slot is not None else ""
+    put_secret(headers, slots, None)
+    if slot is not None:
+        headers[_name(slot)] = credential(slot, STAND_IN, before)
 
 
 def holds_key(value: str) -> bool:

@@ -41,6 +41,21 @@ class Metrics:
             ["route", "guard"],
             registry=self._registry,
         )
+        self.idempotent = Counter(
+            "panless_idempotent_requests",
+            "Requests with an idempotency key of the application's: sent, or answered as before (replayed).",
+            ["route", "outcome"],
+            registry=self._registry,
+        )
+        self.operations = Gauge(
+            "panless_operations", "Operations that are pending or running.", ["state"], registry=self._registry
+        )
+        self.operations_oldest = Gauge(
+            "panless_operations_oldest_seconds", "Age of the oldest of them.", ["state"], registry=self._registry
+        )
+        self.operations_ended = Counter(
+            "panless_operations_ended", "Operations that have ended.", ["route", "state"], registry=self._registry
+        )
         self.reloads = Counter(
             "panless_config_reloads", "Configurations read again.", ["outcome"], registry=self._registry
         )

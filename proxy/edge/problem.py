@@ -9,12 +9,13 @@ from http import HTTPStatus
 from aiohttp import web
 
 from proxy.errors import RequestError
-from proxy.rewrite.errors import BodyRejected, CustomerInvalid, SelectorsConflict, ValueNotText
+from proxy.rewrite.errors import BodyRejected, CustomerInvalid, SelectorsConflict, SequenceInvalid, ValueNotText
 from vault import errors
 
 _STATUS: Mapping[type[errors.PanlessError], int] = {
     BodyRejected: 400,
     CustomerInvalid: 422,
+    SequenceInvalid: 422,
     ValueNotText: 422,
     SelectorsConflict: 500,
     errors.ValueRejected: 422,

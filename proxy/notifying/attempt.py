@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import SystemRandom
 from uuid import UUID
 
+from proxy.edge.kept import unpack_request
 from proxy.errors import RequestError
-from proxy.notifying.parcel import unpack
 from proxy.rewrite.message import Message
 from proxy.state.webhook_events import PREFIX, Outcome
+from proxy.upstream.backoff import full_jitter, retry_after
 from proxy.upstream.client import UpstreamClient
 from proxy.verifying.standard import signed_headers
 from proxy.webhook_routes import Destination
 from vault.tokens import type_id
 
-FIRST_SECONDS = 2.0
+LEAST = 0.5
+FIRST_SECONDS = 4.0
 MOST_SECONDS = 3600.0
 _OK = range(200, 300)
-_SECONDS = re.compile(r"[0-9]{1,4}", re.ASCII)
 _random = SystemRandom()
 
 
@@ -29,8 +29,7 @@ def pause(attempts: int, asked: float = 0.0) -> timedelta:
 
     `asked`: the seconds that the application asked for (Retry-After).
     """
-    most = min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(attempts, 20))
-    return timedelta(seconds=max(_random.uniform(0.5, most), asked))
+    return timedelta(seconds=max(full_jitter(attempts, FIRST_SECONDS, MOST_SECONDS, _random.random()), LEAST, asked))
 
 
 def outgoing(message: Message, event: UUID, destination: Destination, now: datetime) -> Message:
@@ -48,13 +47,12 @@ async def attempt(
     upstream: UpstreamClient, destination: Destination, event: UUID, data: bytes, now: datetime
 ) -> tuple[Outcome, float]:
     """Send an event; return how it ended, and the seconds after which the application asked for it again."""
-    method, message = unpack(data)
+    kept = unpack_request(data)
     try:
-        answer = await upstream.send(destination.route, method, outgoing(message, event, destination, now))
+        answer = await upstream.send(destination.route, kept.method, outgoing(kept.message, event, destination, now))
     except RequestError as error:
         return Outcome(None, error.code), 0.0
     async with answer:
-        given = answer.headers.get("Retry-After", "")
-        asked = min(float(given), MOST_SECONDS) if _SECONDS.fullmatch(given) else 0.0
+        asked = min(retry_after(answer.headers.get("Retry-After", ""), now) or 0.0, MOST_SECONDS)
         taken = answer.status in _OK
     return Outcome(answer.status, None if taken else "application_refused"), asked

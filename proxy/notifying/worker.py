@@ -15,7 +15,7 @@ import structlog
 
 from proxy.edge.metrics import Metrics
 from proxy.notifying.attempt import attempt, pause
-from proxy.state.documents import find_document
+from proxy.state.store import State
 from proxy.state.webhook_events import Claimed, Outcome, WebhookEvents
 from proxy.state.webhook_keeping import WebhookKeeping
 from proxy.upstream.client import UpstreamClient
@@ -48,12 +48,11 @@ class Sending:
 class Notifying:
     """The worker of one process. `run` names its leases."""
 
-    def __init__(
-        self, events: WebhookEvents, documents: Documents, now: Callable[[], Sending], metrics: Metrics
-    ) -> None:
-        self.events = events
+    def __init__(self, state: State, documents: Documents, now: Callable[[], Sending], metrics: Metrics) -> None:
+        self.events = WebhookEvents(state.pool)
         self.run = uuid7()
-        self._keeping = WebhookKeeping(events.pool)
+        self._state = state
+        self._keeping = WebhookKeeping(state.pool)
         self._documents = documents
         self._now = now
         self._metrics = metrics
@@ -85,7 +84,6 @@ class Notifying:
             await self.events.release(self.run)
         except PanlessError as error:
             log.warning("webhooks_not_released", code=error.code)
-        await self.events.pool.close()
 
     async def _go_on(self, work: Callable[[], object], seconds: float) -> None:
         looks = work == self.step
@@ -138,10 +136,7 @@ class Notifying:
         self, claimed: Claimed, destination: Destination, upstream: UpstreamClient
     ) -> tuple[Outcome, float]:
         try:
-            document = await find_document(self.events.pool, claimed.document)
-            if document is None:
-                return Outcome(None, RecordDoesNotOpen.code), 0.0
-            data = await self._documents.open(document)
+            data = await self._documents.open(await self._state.document(claimed.document))
         except (KeyUnavailable, DatabaseUnavailable):
             raise
         except (KeyDestroyed, RecordDoesNotOpen) as error:

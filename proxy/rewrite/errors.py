@@ -101,6 +101,22 @@ class CustomerInvalid(BodyRejected):
     remedy = "Send one name there: 1 to 255 ASCII characters without spaces, and no card number."
 
 
+class IdempotencyInvalid(BodyRejected):
+    """Takes `selector`."""
+
+    code = "idempotency_key_invalid"
+    message = "What {selector} selects is not one idempotency key."
+    remedy = "Send one key: 1 to 255 ASCII characters without spaces, a UUID say, and no card number or Panless key."
+
+
+class SequenceInvalid(BodyRejected):
+    """Takes `selector`."""
+
+    code = "sequence_invalid"
+    message = "What {selector} selects cannot say whose turn it is."
+    remedy = "Send one name there: 1 to 255 ASCII characters without spaces, and no card number."
+
+
 class QueryRejected(BodyRejected):
     """Takes `offset` into the query string."""
 

@@ -18,9 +18,15 @@ CREDENTIAL = "credential"
 """The kind of the place where a gateway's SDK puts its key."""
 CUSTOMER = "customer"
 """The kind of the place where the application's name of the customer stands."""
+IDEMPOTENCY = "idempotency"
+"""The kind of the place where a gateway's SDK puts an idempotency key into the body."""
+SEQUENCE = "sequence"
+"""The kind of the place that says which operations are sent one after the other."""
 KEY_PREFIX = "plk_"
 KEY_PREFIXES = (KEY_PREFIX, "plo_")  # an operator's is for no gateway and no log, either
 """How an application's Panless key begins."""
+STAND_IN = f"{KEY_PREFIX}stand-in"
+"""What stands in a request that is kept where its Panless key stood."""
 
 
 @dataclass(frozen=True, slots=True)

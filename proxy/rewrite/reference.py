@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from proxy.rewrite.errors import CustomerInvalid
-from proxy.rewrite.fields import CREDENTIAL, CUSTOMER, KEY_PREFIX
+from proxy.rewrite.errors import BodyRejected
+from proxy.rewrite.fields import CREDENTIAL, KEY_PREFIX, STAND_IN
+from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Match, Plan
 from vault.errors import NotAToken, ValueRejected
 from vault.exposure import expose
@@ -18,7 +19,7 @@ from vault.tokens import recognise
 _DIGITS = re.compile(r"[0-9]{12,19}", re.ASCII).fullmatch
 _PLACEHOLDER = re.compile(r"[0-9]{3,4}", re.ASCII).fullmatch
 # No spaces: what looks like a card number is found by the leak guard, and names in reports stay on their line.
-_CUSTOMER = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII).fullmatch
+is_name = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII).fullmatch
 _GAPS = str.maketrans("", "", " -")
 
 
@@ -32,18 +33,38 @@ def new_values(plan: Plan) -> list[NewValue]:
     ]
 
 
-def customer_in(plan: Plan) -> tuple[str | None, Plan]:
-    """Return the application's name of the customer, if it stands in the message, and the plan without it.
+def names_in(plan: Plan, refusals: Mapping[str, type[BodyRejected]]) -> tuple[dict[str, str], Plan]:
+    """Return the names that stand in a message, by their kinds, and the plan without them.
 
-    Raises CustomerInvalid for what cannot be a name, or stands there twice.
+    `refusals`: the kinds of names, and what is raised for one that cannot be a name or that stands there twice.
     """
-    found = [match for match in plan.matches if match.field.kind == CUSTOMER]
-    if not found:
-        return None, plan
-    name = expose(found[0].value)
-    if len({expose(match.value) for match in found}) > 1 or not _CUSTOMER(name):
-        raise CustomerInvalid(selector=str(found[0].field.at))
-    return name, plan.only(lambda match: match.field.kind != CUSTOMER)
+    names: dict[str, str] = {}
+    for match in plan.matches:
+        if (kind := match.field.kind) not in refusals:
+            continue
+        name = expose(match.value)
+        if names.setdefault(kind, name) != name or not is_name(name):
+            raise refusals[kind](selector=str(match.field.at))
+    return names, plan.only(lambda match: match.field.kind not in refusals) if names else plan
+
+
+def canonical(plan: Plan, resolved: Sequence[Reference]) -> Message:
+    """Return the message by which a request is known again: with ids of tokens, and without keys and codes."""
+    names = iter([_id(each, resolved) for each in resolved])
+    return plan.fill(["" if match.field.kind == CREDENTIAL else next(names) for match in plan.matches])
+
+
+def _id(reference: Reference, resolved: Sequence[Reference]) -> str:
+    if reference.token is not None:
+        return str(reference.token)
+    return f"code of {resolved[reference.of].token}" if reference.of is not None else "code"
+
+
+def without_keys(plan: Plan) -> Message:
+    """Return the message to be kept: with tokens as they came, and a stand-in where a Panless key stood."""
+    return plan.only(lambda match: match.field.kind == CREDENTIAL).fill(
+        [STAND_IN for match in plan.matches if match.field.kind == CREDENTIAL]
+    )
 
 
 def swapped(plan: Plan) -> Plan:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-from proxy.state.pool import Connection, Pool, translated
 from vault.documents import Document
-
-COLUMNS = 6
 
 
 def document_part(first: int, source: str = "") -> str:
@@ -31,10 +26,3 @@ def document_part(first: int, source: str = "") -> str:
 def document_values(document: Document) -> tuple[object, ...]:
     """Return the parameters of `document_part`."""
     return (document.id, document.tenant, document.kind, document.data_key, document.sealed, document.changes)
-
-
-async def find_document(pool: Pool | Connection, document: UUID) -> Document | None:
-    """Return a document as it is stored; raises StoreError."""
-    with translated():
-        row = await pool.fetchrow("SELECT id, tenant, kind, data_key, sealed FROM documents WHERE id = $1", document)
-    return Document(*row) if row is not None else None

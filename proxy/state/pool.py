@@ -10,7 +10,7 @@ import asyncpg
 from vault.errors import KeysChanged
 from vault.store.database import Connection, Database, Pool, Role, translated
 
-__all__ = ["Connection", "Pool", "open_pool", "reading_keys", "translated"]
+__all__ = ["Connection", "Database", "Pool", "open_pool", "reading_keys", "translated"]
 
 POOL_SIZE = 8
 _CONFLICT = "PL001"

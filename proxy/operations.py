@@ -1,0 +1,161 @@
+"""Operations: requests that an application wants to be sent later (RFC 7240, `Prefer: respond-async`).
+
+Rules:
+1. An operation and the row of its idempotency key are committed together, before the application hears of it.
+2. What is kept holds tokens, and stand-ins for credentials. They are swapped at the moment of sending.
+3. An operation that may have been sent is sent again only where the gateway honours the key that it got.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from multidict import CIMultiDict
+
+from proxy.edge.kept import KeptRequest, pack_request, unpack_answer
+from proxy.edge.relay import Answer
+from proxy.edge.signatures import with_digests
+from proxy.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
+from proxy.idempotency import Idempotency
+from proxy.operation_ids import accepted, operation_id
+from proxy.order import Order
+from proxy.rewrite.reference import without_keys
+from proxy.state.idempotency import Key
+from proxy.state.operations import NewOperation, Operation
+from proxy.state.store import State
+from vault.errors import KeysChanged
+from vault.policy import Principal
+from vault.service import Vault
+from vault.tokens import uuid7
+
+TRIES = 5
+UNDER_WAY = ("pending", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """How an order is kept. `app_key`: the application's idempotency key; `gateway_key`: what the gateway honours."""
+
+    app_key: str | None
+    gateway_key: str | None
+    sequence: str | None
+
+
+class Operations:
+    """Takes orders to be sent later, and tells what has become of them."""
+
+    def __init__(self, vault: Vault, state: State, idempotency: Idempotency) -> None:
+        self._vault = vault
+        self._state = state
+        self._queue = state.queue
+        self._idempotency = idempotency
+
+    async def accept(self, order: Order, later: Later) -> Answer:
+        """Keep an order; return the 202 that says where to ask for it. Raises what Idempotency does."""
+        kept, key, digest = pack_request(_kept(order)), None, b""
+        if later.app_key is not None:
+            key = Key(order.permit.principal.app, order.route.name, later.app_key)
+            digest = await self._idempotency.digest(order)
+        while True:
+            if (operation := await self._enqueue(order, later, kept, key, digest)) is not None:
+                return accepted(operation)
+            if key is None:
+                raise AssertionError("without a key of the application's every operation is a new one")
+            known = await self._idempotency.known(order, key, digest, _refuse)
+            if isinstance(known, Answer):
+                return known
+            if known is not None:  # it was sent at once before, and can only be so again
+                raise OutcomeUnknown(first=known.request_id)
+
+    async def _enqueue(self, order: Order, later: Later, kept: bytes, key: Key | None, digest: bytes) -> UUID | None:
+        """Return the id of a new operation; None if its key is there already."""
+        documents, tenant = self._vault.documents, order.permit.principal.tenant
+        for _ in range(TRIES):
+            request = await documents.seal("request", tenant, kept)
+            of_key = await documents.seal("digest", tenant, digest) if key is not None else None
+            new = NewOperation(
+                uuid7(),
+                order.permit.principal.app,
+                order.route.name,
+                later.gateway_key,
+                later.sequence,
+                request,
+                order.exchange.request_id,
+            )
+            try:
+                added = await self._queue.enqueue(new, key, of_key, order.route.idempotency.keep)
+            except KeysChanged:
+                await documents.refresh()
+            else:
+                return new.id if added else None
+        raise KeysChanged
+
+    async def tell(self, principal: Principal, name: str) -> Answer:
+        """Return what has become of an application's own operation; raises OperationNotFound."""
+        operation = await self._own(principal, name)
+        headers = {"Retry-After": "1"} if operation.state in UNDER_WAY else {}
+        return _json(200, about(operation), headers)
+
+    async def answer(self, principal: Principal, name: str) -> Answer:
+        """Return the gateway's answer as it came, or what `tell` does where there is none."""
+        operation = await self._own(principal, name)
+        if operation.answer is None:
+            return await self.tell(principal, name)
+        document = await self._state.document(operation.answer)
+        return unpack_answer(await self._vault.documents.open(document))
+
+    async def cancel(self, principal: Principal, name: str) -> Answer:
+        """Cancel an operation that was never sent; raises OperationUnderWay."""
+        operation = await self._own(principal, name)
+        if not await self._queue.cancel(operation.id):
+            operation = await self._own(principal, name)
+            if operation.state != "cancelled":
+                state = "waiting to be sent again" if operation.state == "pending" else operation.state
+                raise OperationUnderWay(operation=name, state=state)
+        return await self.tell(principal, name)
+
+    async def _own(self, principal: Principal, name: str) -> Operation:
+        identifier = operation_id(name)
+        operation = await self._queue.find(identifier) if identifier is not None else None
+        if operation is None or (operation.app, operation.tenant) != (principal.app, principal.tenant):
+            raise OperationNotFound
+        return operation
+
+
+async def _refuse() -> None:
+    raise RequestRunning
+
+
+def _kept(order: Order) -> KeptRequest:
+    message = with_digests(order.incoming, without_keys(order.plan))
+    return KeptRequest(order.method, message, order.exchange.origin)
+
+
+def about(operation: Operation) -> dict[str, object]:
+    """Return what an application may know of an operation; times are RFC 3339, UTC."""
+    path = accepted(operation.id).headers["Location"]
+    return {
+        "id": path.rpartition("/")[2],
+        "status": operation.state,
+        "route": operation.route,
+        "attempts": operation.attempts,
+        "code": operation.code,
+        "answer": None if operation.answer is None else {"status": operation.status, "href": f"{path}/answer"},
+        "created_at": _time(operation.created_at),
+        "updated_at": _time(operation.updated_at),
+        "ended_at": _time(operation.ended_at),
+        "request_id": operation.request_id,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(status: int, document: dict[str, object], headers: dict[str, str]) -> Answer:
+    body = (json.dumps(document, indent=2) + "\n").encode()
+    given = {"Content-Type": "application/json", "Cache-Control": "no-store", "Content-Length": str(len(body))}
+    return Answer(status, None, CIMultiDict(given | headers), body)

@@ -1,0 +1,33 @@
+"""An order: a request that an application may send to a gateway. It is checked; nothing in it is revealed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from proxy.edge.exchange import Exchange
+from proxy.edge.intake import Incoming
+from proxy.rewrite.message import Message
+from proxy.rewrite.plan import Plan
+from proxy.routes import OutboundRoute
+from vault.policy import Permit
+from vault.requests import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """`references` are the tokens of the plan. `renew` gives a message that is to be sent its digests and signature.
+
+    `key` is the application's idempotency key; `protected`: the gateway gets one with it, and honours that.
+    """
+
+    exchange: Exchange
+    route: OutboundRoute
+    method: str
+    incoming: Incoming
+    plan: Plan = field(repr=False)
+    permit: Permit
+    references: Sequence[Reference]
+    renew: Callable[[Message], Message] = field(repr=False)
+    key: str | None = None
+    protected: bool = False

@@ -1,0 +1,45 @@
+"""What a gateway's answer, or an error on the way there, says about a request: did it take effect? Pure."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from proxy.errors import UpstreamError
+from vault.errors import KeyUnavailable, PanlessError, StoreError, VelocityExceeded
+
+_REFUSED_FOR_NOW = {408, 425, 429}
+_CONFLICT = 409
+
+
+class Effect(Enum):
+    """`NONE`: the gateway has not taken it, and may take the same one later. `UNSURE`: it may have taken it."""
+
+    DEFINITE = "definite"
+    NONE = "none"
+    UNSURE = "unsure"
+
+
+def of_answer(status: int, *, protected: bool) -> Effect:
+    """Judge an answer by its status. `protected`: the gateway honours the idempotency key that it got.
+
+    Such a gateway says 409 while it still works on an earlier request with the key.
+    """
+    if status in _REFUSED_FOR_NOW:
+        return Effect.NONE
+    if status >= 500 or (status == _CONFLICT and protected):
+        return Effect.UNSURE
+    return Effect.DEFINITE
+
+
+def of_error(error: PanlessError, *, answered: bool) -> Effect:
+    """Judge an error; `answered`: the gateway had answered before it."""
+    if answered:
+        return Effect.UNSURE
+    if isinstance(error, UpstreamError):
+        return Effect.NONE if error.reached == "no" else Effect.UNSURE
+    return Effect.NONE
+
+
+def passes(error: PanlessError) -> bool:
+    """Tell whether an error that kept a request from being sent goes away by itself."""
+    return isinstance(error, UpstreamError | StoreError | KeyUnavailable | VelocityExceeded)

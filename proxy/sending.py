@@ -1,0 +1,187 @@
+"""Sending an order: tokens become card data on the way to the gateway, and only on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import aiohttp
+import structlog
+from multidict import CIMultiDict
+
+from proxy.answering import Answering
+from proxy.edge.exchange import Exchange
+from proxy.edge.identity import credential
+from proxy.edge.metrics import Metrics
+from proxy.edge.relay import Answer
+from proxy.errors import KeyMisplaced, ValueGuessed
+from proxy.order import Order
+from proxy.rewrite.fields import KEY_PREFIXES
+from proxy.rewrite.message import Message
+from proxy.rewrite.plan import Plan
+from proxy.rewrite.reference import filled, references
+from proxy.rewrite.written import View, decoded, is_plain
+from proxy.routes import OutboundRoute
+from proxy.scrub.guesses import holds_guess, without, worth_searching
+from proxy.scrub.scrubber import Secret
+from proxy.upstream.answer import ask_for_whole
+from proxy.upstream.client import UpstreamClient
+from proxy.upstream.shown import Expected
+from vault.errors import Denied, NotAToken, StoreError
+from vault.policy import Denial, Permit, Policy, Principal
+from vault.requests import Reference, Revealed
+from vault.rules import Action
+from vault.sensitive import Sensitive
+from vault.service import Vault
+
+# After these the gateway may still take the same request: the verification code has to be there for it.
+_NOT_DEFINITE = {408, 409, 425, 429}
+_key = re.compile(rb"(?:%b)[0-9A-Za-z]{16}" % "|".join(KEY_PREFIXES).encode()).search
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """What goes to the gateway, what was revealed in it, and what its answer is searched for."""
+
+    message: Message = field(repr=False)
+    revealed: Sequence[Revealed] = ()
+    secrets: Sequence[Secret] = ()
+    permit: Permit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold."""
+
+    answer: aiohttp.ClientResponse
+    revealed: Sequence[Revealed]
+    secrets: Sequence[Secret]
+
+
+class Sending:
+    """Decides, reveals, sends. Under one compiled configuration."""
+
+    def __init__(
+        self, vault: Vault, upstream: UpstreamClient, metrics: Metrics, *, policy: Policy, answer_bytes: int
+    ) -> None:
+        self._vault = vault
+        self._upstream = upstream
+        self._metrics = metrics
+        self._policy = policy
+        self._answering = Answering(vault, metrics, answer_bytes)
+
+    async def decide(
+        self, principal: Principal, route: OutboundRoute, exchange: Exchange, kinds: frozenset[str] | None = None
+    ) -> Permit:
+        """Return the permit for a route; raises Denied, which is recorded."""
+        action = Action("reveal", route.name, route.apps or None, kinds, exchange.origin)
+        decision = self._policy.decide(principal, action, route.destination)
+        if isinstance(decision, Denial):
+            await self._vault.record_denial(decision, exchange.context)
+            raise Denied(route=route.name)
+        return decision
+
+    async def references(self, plan: Plan, permit: Permit, exchange: Exchange) -> Sequence[Reference]:
+        """Return the tokens of a plan; raises NotAToken, which is recorded."""
+        try:
+            return references(plan)
+        except NotAToken as error:
+            await self._vault.record_denial(permit.refused(error.code), exchange.context)
+            raise
+
+    @asynccontextmanager
+    async def send(self, order: Order) -> AsyncIterator[Sent]:
+        """Reveal and send; raises a PanlessError. Where that is no UpstreamError the gateway got nothing."""
+        route, exchange = order.route, order.exchange
+        outgoing = await self._revealed(order)
+        message, shown = order.renew(outgoing.message), self._expected(outgoing, exchange)
+        async with await self._upstream.send(route, order.method, message, order.incoming.streams, shown) as answer:
+            yield Sent(answer, outgoing.revealed, outgoing.secrets)
+
+    async def answer(self, order: Order, sent: Sent, *, whole: bool = False) -> Answer:
+        """Return what the application gets; raises an UpstreamError for an answer that cannot be passed on."""
+        return await self._answering.answer(
+            order.exchange,
+            order.route,
+            sent.answer,
+            secrets=sent.secrets,
+            tenant=order.permit.principal.tenant,
+            whole=whole,
+        )
+
+    async def settle(self, order: Order, sent: Sent) -> None:
+        """End the leases of what was revealed, if the gateway has given its definite answer."""
+        status = sent.answer.status
+        if not sent.revealed or status >= 500 or status in _NOT_DEFINITE:
+            return
+        try:
+            await self._vault.settle(sent.revealed)
+        except StoreError as error:
+            # The gateway has answered and the application must learn it. The lease ends with its time.
+            log.warning("lease_not_ended", code=error.code, request_id=order.exchange.request_id)
+
+    async def _revealed(self, order: Order) -> _Outgoing:
+        plan, route, permit, exchange = order.plan, order.route, order.permit, order.exchange
+        wanted = order.references
+        if wanted:
+            kinds = frozenset(reference.kind.name for reference in wanted)
+            permit = await self.decide(permit.principal, route, exchange, kinds)
+            permit = replace(permit, certificate=await self._upstream.certificate(route))
+        revealed = await self._vault.reveal(wanted, permit, exchange.context) if wanted else []
+        for reference in wanted:
+            self._metrics.values.labels("reveal", reference.kind.name).inc()
+        secrets = await self._secrets(order, permit, revealed)
+        message = plan.fill(filled(plan, revealed, route.credential.secret))
+        if _holds_key(message):
+            raise KeyMisplaced(route=route.name)
+        return _Outgoing(_searchable(message) if revealed else message, revealed, secrets, permit)
+
+    async def _secrets(self, order: Order, permit: Permit, revealed: Sequence[Revealed]) -> Sequence[Secret]:
+        """Return what must not be in the answer; raises ValueGuessed, which is recorded."""
+        secrets = [
+            Secret(each.value, each.token.shown)
+            for each, reference in zip(revealed, order.references, strict=True)
+            if reference.kind.withheld
+        ]
+        if not secrets:
+            return []
+        others = list(without(secrets, order.plan.everything_else()))
+        if holds_guess(others, secrets):
+            await self._vault.record_denial(permit.refused(ValueGuessed.code), order.exchange.context)
+            raise ValueGuessed(route=order.route.name)
+        return [*worth_searching(others, secrets), *_own(order.route)]
+
+    def _expected(self, outgoing: _Outgoing, exchange: Exchange) -> Expected | None:
+        """Return the certificate that the reveal was recorded with; of another one there is an event of its own."""
+        permit = outgoing.permit
+        if not outgoing.revealed or permit is None or permit.certificate is None:
+            return None
+
+        async def told(certificate: str) -> None:
+            await self._vault.record_certificate(replace(permit, certificate=certificate), exchange.context)
+
+        return Expected(permit.certificate, told)
+
+
+def _holds_key(message: Message) -> bool:
+    target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
+    return any(_key(each) or (not is_plain(each) and _key(View(decoded(each)).text)) for each in (target, message.body))
+
+
+def _searchable(message: Message) -> Message:
+    headers = CIMultiDict(message.headers)
+    ask_for_whole(headers)
+    return replace(message, headers=tuple(headers.items()))
+
+
+def _own(route: OutboundRoute) -> list[Secret]:
+    """Return the gateway's secret as it stands in a request: a gateway that quotes it must not tell the application."""
+    secret = route.credential.secret
+    if secret is None:
+        return []
+    basic = credential("basic", secret).partition(" ")[2]
+    return [Secret(Sensitive(text), "[credential]") for text in (secret, basic)]

@@ -1,0 +1,75 @@
+"""What this process has under way: it says again and again that it does, and writes later what it could not write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from uuid import UUID
+
+import structlog
+
+from proxy.state.idempotency import HELD, Keys
+from proxy.state.operations import Queue
+from vault.errors import PanlessError
+
+EVERY = HELD.total_seconds() / 4
+
+Write = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class Held:
+    """The runs of one process. Start `task` once; `close` writes what is left."""
+
+    def __init__(self, keys: Keys, queue: Queue) -> None:
+        self._keys = keys
+        self._queue = queue
+        self._runs: set[UUID] = set()
+        self._later: dict[UUID, Write] = {}
+
+    def begin(self, run: UUID) -> None:
+        """Hold a run from now on."""
+        self._runs.add(run)
+
+    def abandon(self, run: UUID) -> None:
+        """Hold a run no longer, whose end is not known."""
+        self._runs.discard(run)
+
+    async def end(self, run: UUID, write: Write) -> None:
+        """Write how a run ended, and hold it no longer. If that fails it is held on, and written later."""
+        try:
+            await write()
+        except PanlessError as error:
+            log.warning("outcome_not_written", code=error.code, run=str(run))
+            self._later[run] = write
+        else:
+            self._runs.discard(run)
+
+    async def task(self) -> None:
+        """Hold, write what could not be written, and tell what processes that are gone have left."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.once()
+            except PanlessError as error:
+                log.warning("runs_not_held", code=error.code)
+
+    async def once(self) -> None:
+        if self._runs:
+            await self._keys.hold(list(self._runs))
+            await self._queue.hold(list(self._runs))
+        await self._write_later()
+        await self._keys.sweep()
+
+    async def close(self) -> None:
+        """Write what is left, if it can be written."""
+        with suppress(PanlessError):
+            await self._write_later()
+
+    async def _write_later(self) -> None:
+        for run, write in list(self._later.items()):
+            await write()
+            del self._later[run]
+            self._runs.discard(run)

@@ -1,0 +1,49 @@
+"""All of the proxy's own state in the database: one pool, its tables, and what this process has under way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from proxy.state.held import Held
+from proxy.state.idempotency import Keys
+from proxy.state.operations import Queue
+from proxy.state.pool import Database, Pool, open_pool, translated
+from vault.documents import Document
+from vault.errors import RecordDoesNotOpen
+
+KEPT = timedelta(days=30)
+_FIND = "SELECT id, tenant, kind, data_key, sealed FROM documents WHERE id = $1"
+
+
+class State:
+    """Build it with `open`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.keys = Keys(pool)
+        self.queue = Queue(pool)
+        self.held = Held(self.keys, self.queue)
+
+    @classmethod
+    async def open(cls, database: Database) -> State:
+        """Raises StoreError."""
+        return cls(await open_pool(database))
+
+    async def close(self) -> None:
+        """Write what could not be written, if it can be now, and disconnect."""
+        await self.held.close()
+        await self.pool.close()
+
+    async def purge(self) -> None:
+        """Forget what nobody will ask for any more."""
+        await self.keys.purge()
+        await self.queue.purge(KEPT)
+
+    async def document(self, identifier: UUID) -> Document:
+        """Return a document as it is stored; raises RecordDoesNotOpen if it is not there."""
+        with translated():
+            row = await self.pool.fetchrow(_FIND, identifier)
+        if row is None:
+            raise RecordDoesNotOpen(token=str(identifier))
+        return Document(*row)
