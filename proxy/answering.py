@@ -25,7 +25,7 @@ from proxy.rewrite.reference import new_values
 from proxy.routes import OutboundRoute
 from proxy.scrub.scrubber import Scrubber, Secret
 from proxy.upstream.answer import read_whole, scrubbed
-from proxy.upstream.client import read_answer
+from proxy.upstream.flight import read_answer
 from vault.service import Vault
 
 _NO_FIELDS = Fields(())

@@ -95,7 +95,7 @@ class Panless:
             return secrets if self._ways is None else self._ways.compiled.secrets
 
         settings = vault_settings(self._config, latest)
-        self._upstream = UpstreamClient()
+        self._upstream = UpstreamClient(metrics=self._metrics.upstreams)
         database = await self._open_database(settings)
         vault = self._vault = await Vault.open(settings, database)
         await self._report(vault)

@@ -17,7 +17,7 @@ from proxy.secrets import LocalSecrets, Lookup, Secrets, SecretUnavailable
 from proxy.settings import policy_of
 from proxy.signing.scheme import Scheme
 from proxy.state.webhook_events import WEBHOOK
-from proxy.upstream.client import UpstreamSettings
+from proxy.upstream.settings import UpstreamSettings
 from proxy.webhook_routes import Destinations, InboundTable
 from vault.policy import Policy
 from vault.velocity import Limits

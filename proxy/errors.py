@@ -5,7 +5,7 @@ A status of 4xx is the caller's to correct, 5xx is not. Nothing was forwarded un
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from vault.errors import PanlessError
 
@@ -311,92 +311,21 @@ class DigestUnsupported(RequestError):
     remedy = "Send Digest or Content-Digest in SHA-256 or SHA-512, in their registered form, or none."
 
 
-class IdempotencyKeyMissing(RequestError):
-    code = "idempotency_key_missing"
-    message = "Route {route} takes such a request only with an idempotency key."
-    remedy = "Send {header} with a key that is new for each payment, and the same one when you repeat it."
-
-
-class IdempotencyKeyReused(RequestError):
-    status = 422
-    code = "idempotency_key_reused"
-    message = "The idempotency key came before with another request."
-    remedy = "Use a new key for each payment; repeat a request exactly as it was. Nothing was sent."
-
-
-class RequestRunning(RequestError):
-    status = 409
-    code = "request_running"
-    message = "A request with this idempotency key is still being processed."
-    remedy = "Ask again in a moment, with the same key: you get its answer then."
-
-
-class OutcomeUnknown(RequestError):
-    status = 409
-    code = "outcome_unknown"
-    message = "Whether the request {first} with this idempotency key took effect is not known; it is not sent again."
-    remedy = "Look for it at the gateway. Operators: `panless idempotency settle` says how it was."
-
-
-class OutcomeSettled(RequestError):
-    status = 409
-    code = "outcome_settled"
-    message = "The request {first} with this idempotency key took effect; its answer was lost."
-    remedy = "An operator has found it at the gateway: look for it there. It is not sent again."
-
-
-class OperationNotFound(RequestError):
-    status = 404
-    code = "operation_not_found"
-    message = "This application has no such operation."
-    remedy = "Ask for what stands in the Location of the 202 answer, with a key of the same application."
-
-
-class OperationUnderWay(RequestError):
-    status = 409
-    code = "operation_under_way"
-    message = "Operation {operation} is {state}; it cannot be cancelled any more."
-    remedy = "Wait for its end, and undo the payment at the gateway if need be."
+Reached = Literal["no", "maybe", "yes"]
 
 
 class UpstreamError(RequestError):
-    """The upstream of the route did not answer as it should. `reached`: whether it got the request: no, maybe, yes."""
+    """The upstream of the route did not answer as it should.
+
+    `reached`: whether it may have got the request, in this attempt or in an earlier one. The codes of what goes wrong
+    before an answer stand in proxy/upstream/errors.py.
+    """
 
     status = 502
-    reached: str = "maybe"
 
-
-class UpstreamUnreachable(UpstreamError):
-    reached = "no"
-    code = "upstream_unreachable"
-    message = "The upstream of route {route} could not be connected to; it did not get the request."
-    remedy = "Check that the upstream runs and can be reached from Panless; then retry."
-
-
-class UpstreamCertificateInvalid(UpstreamError):
-    reached = "no"
-    code = "upstream_certificate_invalid"
-    message = "The upstream of route {route} did not show a valid certificate; it did not get the request."
-    remedy = "Check the upstream's host name and certificate, and the route's `ca`."
-
-
-class UpstreamDisconnected(UpstreamError):
-    code = "upstream_disconnected"
-    message = "The upstream of route {route} closed the connection; it may have got the request."
-    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
-
-
-class UpstreamAnswerInvalid(UpstreamError):
-    code = "upstream_answer_invalid"
-    message = "The upstream of route {route} sent an answer that is not valid HTTP; it got the request."
-    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
-
-
-class UpstreamTimeout(UpstreamError):
-    status = 504
-    code = "upstream_timeout"
-    message = "The upstream of route {route} did not answer in time; it may have got the request."
-    remedy = "Find out whether the request took effect before you repeat it, or repeat it with its idempotency key."
+    def __init__(self, *, reached: Reached = "yes", **ids: str | int) -> None:
+        self.reached: Reached = reached
+        super().__init__(**ids)
 
 
 class AnswerUnreadable(UpstreamError):

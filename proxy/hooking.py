@@ -15,7 +15,7 @@ from proxy.config.webhooks import WebhookConfig
 from proxy.errors import ConfigInvalid
 from proxy.secrets import Lookup, SecretUnavailable
 from proxy.upstream.certificates import fetching
-from proxy.upstream.client import UpstreamSettings
+from proxy.upstream.settings import UpstreamSettings
 from proxy.webhook_routes import Destination, WebhookRoute
 from vault.signatures import is_roots
 

@@ -18,12 +18,12 @@ from uuid import UUID
 from proxy.edge.kept import pack_answer, unpack_answer
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer
-from proxy.errors import IdempotencyKeyReused, OutcomeSettled, OutcomeUnknown, RequestRunning
 from proxy.operation_ids import accepted
 from proxy.order import Order
 from proxy.outcomes import Effect, of_answer, of_error
 from proxy.rewrite.reference import canonical
 from proxy.sending import Sending
+from proxy.state.errors import IdempotencyKeyReused, OutcomeSettled, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key, KeyRow, Outcome
 from proxy.state.store import State
 from vault.errors import KeysChanged, NotAToken, PanlessError

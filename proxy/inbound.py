@@ -25,7 +25,8 @@ from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import new_values
 from proxy.routes import InboundRoute
-from proxy.upstream.client import UpstreamClient, read_answer
+from proxy.upstream.client import UpstreamClient
+from proxy.upstream.flight import read_answer
 from vault.errors import Denied
 from vault.policy import Denial, Policy, Principal
 from vault.rules import Action

@@ -18,11 +18,11 @@ from multidict import CIMultiDict
 from proxy.edge.kept import KeptRequest, pack_request, unpack_answer
 from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
-from proxy.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.idempotency import Idempotency
 from proxy.operation_ids import accepted, operation_id
 from proxy.order import Order
 from proxy.rewrite.reference import without_keys
+from proxy.state.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key
 from proxy.state.operations import NewOperation, Operation
 from proxy.state.store import State
@@ -55,10 +55,11 @@ class Operations:
 
     async def accept(self, order: Order, later: Later) -> Answer:
         """Keep an order; return the 202 that says where to ask for it. Raises what Idempotency does."""
-        kept, key, digest = pack_request(_kept(order)), None, b""
+        kept, key = pack_request(_kept(order)), None
         if later.app_key is not None:
             key = Key(order.permit.principal.app, order.route.name, later.app_key)
-            digest = await self._idempotency.digest(order)
+        # Also without a key: digits that are no token of ours are found out here, and not kept.
+        digest = await self._idempotency.digest(order)
         while True:
             if (operation := await self._enqueue(order, later, kept, key, digest)) is not None:
                 return accepted(operation)

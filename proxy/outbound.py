@@ -13,11 +13,12 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing, end_to_end
 from proxy.edge.identity import certificate_for, find_key, keep_place, put_secret
 from proxy.edge.intake import Incoming, take
+from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.names import key_in_header, take_names
 from proxy.edge.prefer import drop_async, prefers_async
 from proxy.edge.relay import Answer, relay
 from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
-from proxy.errors import IdempotencyKeyMissing, MethodNotAllowed, RequestError
+from proxy.errors import MethodNotAllowed, RequestError
 from proxy.idempotency import Idempotency
 from proxy.operation_ids import Asked, asked_for
 from proxy.operations import Later, Operations
@@ -27,6 +28,7 @@ from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import key_in, swapped
 from proxy.routes import OutboundRoute, RouteTable
 from proxy.sending import Sending
+from proxy.state.errors import IdempotencyKeyMissing
 from proxy.upstream.answer import ask_for_readable
 from vault.policy import Permit
 from vault.service import Vault
@@ -50,6 +52,7 @@ class Outbound:
         sending: Sending,
         idempotency: Idempotency,
         operations: Operations,
+        guard: LeakGuard,
     ) -> None:
         self._routes = routes
         self._vault = vault
@@ -57,6 +60,7 @@ class Outbound:
         self._sending = sending
         self._idempotency = idempotency
         self._operations = operations
+        self._guard = guard
 
     async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
         """Reveal and forward; raises a PanlessError, and then the gateway got nothing unless the error says so."""
@@ -98,6 +102,8 @@ class Outbound:
         target = (route.upstream_path(path), query)
         incoming = await take(request, route, target, headers, self._limits, signed=whole)
         names, found = take_names(await find_in(incoming.message, route.fields))
+        if asynchronous:  # what is kept holds no card number, wherever it stands
+            await self._guard.judge(found, Mode.REPORT if route.guard == Mode.REPORT.value else Mode.REFUSE, exchange)
         plan = swapped(found)
         permit = permit or await self._permit(key_in(found), certificate, route, exchange)
         await self._verify(request, route, incoming, plan, permit=permit, exchange=exchange)

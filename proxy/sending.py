@@ -98,8 +98,14 @@ class Sending:
         """Reveal and send; raises a PanlessError. Where that is no UpstreamError the gateway got nothing."""
         route, exchange = order.route, order.exchange
         outgoing = await self._revealed(order)
-        message, shown = order.renew(outgoing.message), self._expected(outgoing, exchange)
-        async with await self._upstream.send(route, order.method, message, order.incoming.streams, shown) as answer:
+        streams, shown = order.incoming.streams, self._expected(outgoing, exchange)
+
+        def message() -> Message:  # signatures have times and nonces
+            return order.renew(outgoing.message)
+
+        async with await self._upstream.send(
+            route, order.method, message, streams, shown, protected=order.protected
+        ) as answer:
             yield Sent(answer, outgoing.revealed, outgoing.secrets)
 
     async def answer(self, order: Order, sent: Sent, *, whole: bool = False) -> Answer:

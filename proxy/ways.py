@@ -9,9 +9,10 @@ from aiohttp import web
 from proxy.compiled import Compiled
 from proxy.edge.certificates import Certificates
 from proxy.edge.exchange import Exchange
+from proxy.edge.leaks import LeakGuard
 from proxy.edge.metrics import Metrics
 from proxy.entrance import Entrance
-from proxy.errors import RouteNotFound
+from proxy.errors import BodyUnsearchable, CardNumberFound, RouteNotFound
 from proxy.forward import Forward, ForwardRoute
 from proxy.idempotency import Idempotency
 from proxy.inbound import Inbound
@@ -53,8 +54,12 @@ class Ways:
         operations = Operations(vault, state, idempotency)
         self.working = Working(compiled.own, vault, state, sending, metrics)
 
+        guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
+
         def outbound(routes: RouteTable[OutboundRoute]) -> Outbound:
-            return Outbound(routes, vault, limits, sending=sending, idempotency=idempotency, operations=operations)
+            return Outbound(
+                routes, vault, limits, sending=sending, idempotency=idempotency, operations=operations, guard=guard
+            )
 
         self.outbound = outbound(compiled.outbound)
         self._own = {name: ForwardRoute(route, outbound(route.alone())) for name, route in compiled.own.items()}

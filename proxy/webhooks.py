@@ -37,7 +37,8 @@ from proxy.rewrite.message import Message
 from proxy.rewrite.reference import new_values
 from proxy.state.webhook_events import WEBHOOK, NewEvent, WebhookEvents
 from proxy.upstream.certificates import SigningCertificates
-from proxy.upstream.client import UpstreamClient, read_answer
+from proxy.upstream.client import UpstreamClient
+from proxy.upstream.flight import read_answer
 from proxy.verifying.errors import WebhookBusy, WebhookRejected
 from proxy.verifying.scheme import Hook, digest_of
 from proxy.webhook_routes import WebhookRoute

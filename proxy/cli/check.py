@@ -19,7 +19,7 @@ from proxy.edge.listener import tls_context
 from proxy.fetching import fetch
 from proxy.settings import vault_settings
 from proxy.sinks.building import check as check_sinks
-from proxy.upstream.client import upstream_tls
+from proxy.upstream.settings import upstream_tls
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -15,13 +15,13 @@ from proxy.config.fields import FieldConfig
 from proxy.config.idempotency import AsynchronousConfig, IdempotencyConfig
 from proxy.config.listeners import ListenConfig, ListenerConfig, TlsConfig
 from proxy.config.signing import SigningConfig
+from proxy.config.upstreams import BreakerConfig, InFlight, RetryConfig, TimeoutConfig
 from proxy.config.values import (
     Bind,
     ForwardHost,
     HeaderName,
     Name,
     RoutePath,
-    Seconds,
     SecretReference,
     SelectorText,
     Slot,
@@ -30,12 +30,6 @@ from proxy.config.values import (
 )
 
 _TAKES_ALL = re.compile(r"\$(?:\.\.?\*|\.*\[\*\])+")
-
-
-class TimeoutConfig(Model):
-    connect: Seconds = 5
-    between_bytes: Seconds = 60
-    whole: Seconds = 120
 
 
 class RouteConfig(Model):
@@ -48,6 +42,9 @@ class RouteConfig(Model):
     client_key: Path | None = None
     plain_http: bool = False
     timeouts: TimeoutConfig = TimeoutConfig()
+    retries: RetryConfig = RetryConfig()
+    breaker: BreakerConfig = BreakerConfig()
+    max_in_flight: InFlight = 256
     fields: tuple[FieldConfig, ...] = ()
     guard: Literal["refuse", "tokenize", "report"] = "refuse"
     guard_except: tuple[SelectorText, ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from proxy.edge.upstream_metrics import UpstreamMetrics
+
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -107,6 +109,7 @@ class Metrics:
         )
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)
         self.tokens_purged = Counter("panless_tokens_purged", "Tokens whose time ended.", registry=self._registry)
+        self.upstreams = UpstreamMetrics(self._registry)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

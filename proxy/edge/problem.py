@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from proxy.errors import RequestError
+from proxy.errors import RequestError, UpstreamError
 from proxy.rewrite.errors import BodyRejected, CustomerInvalid, SelectorsConflict, SequenceInvalid, ValueNotText
 from vault import errors
 
@@ -57,7 +57,7 @@ def status_of(error: errors.PanlessError) -> int:
 def problem(error: errors.PanlessError, request_id: str) -> web.Response:
     """Return the problem document of an error."""
     status = status_of(error)
-    document = {
+    document: dict[str, str | int] = {
         "type": f"urn:panless:problem:{error.code}",
         "title": error.detail,
         "status": status,
@@ -65,6 +65,8 @@ def problem(error: errors.PanlessError, request_id: str) -> web.Response:
         "detail": error.advice,
         "request_id": request_id,
     }
+    if isinstance(error, UpstreamError):
+        document["reached_upstream"] = error.reached
     headers = {
         ERROR_HEADER: error.code,
         REQUEST_ID_HEADER: request_id,

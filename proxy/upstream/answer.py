@@ -14,7 +14,7 @@ from proxy.rewrite.media import parse
 from proxy.rewrite.message import Message
 from proxy.routes import Route
 from proxy.scrub.scrubber import Scrubber
-from proxy.upstream.client import read_answer
+from proxy.upstream.flight import read_answer
 
 # Charsets in which a digit is not its ASCII byte.
 _WIDE_CHARSET = re.compile(r"charset\s*=\s*\"?(?:utf-?(?:16|32|7)|ucs|iso-10646|cp037|ibm|ebcdic)", re.IGNORECASE)

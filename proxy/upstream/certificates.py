@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from proxy.errors import RequestError
 from proxy.rewrite.message import Message
 from proxy.routes import Route
-from proxy.upstream.client import UpstreamClient, read_answer
+from proxy.upstream.client import UpstreamClient
+from proxy.upstream.flight import read_answer
 from proxy.verifying.errors import WebhookCertificateUnavailable, WebhookForged
 from proxy.verifying.scheme import CertificateAt
 

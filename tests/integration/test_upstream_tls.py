@@ -127,7 +127,7 @@ async def test_upstream_that_is_slow(tmp_path):
     async with recording() as app, recording() as gateway:
         gateway.answer = Answer(delay=5)
         config = configuration.write(tmp_path, app.url, gateway.url)
-        text = config.read_text().replace("apps       =", "timeouts   = { between_bytes = 0.2 }\napps       =")
+        text = config.read_text().replace("apps       =", "timeouts   = { first_byte = 0.2 }\napps       =")
         config.write_text(text)
         async with serving(config) as running, aiohttp.ClientSession() as client:
             key = await running.add_app("shop")
@@ -139,7 +139,7 @@ async def test_upstream_that_is_slow(tmp_path):
                     f"{running.urls['outbound']}/gateway/x", json=app.last.json(), headers={"Panless-Key": key}
                 ) as answer:
                     # The verification code is still there the second time: the answer was not definite.
-                    assert (answer.status, answer.headers["Panless-Error"]) == (504, "upstream_timeout")
+                    assert (answer.status, answer.headers["Panless-Error"]) == (504, "upstream_first_byte_timeout")
 
 
 async def test_plain_http_beyond_loopback_has_to_be_said(tmp_path):

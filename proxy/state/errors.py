@@ -1,0 +1,53 @@
+"""What goes wrong with requests that may come again and with those that are sent later, each with its HTTP status."""
+
+from __future__ import annotations
+
+from proxy.errors import RequestError
+
+
+class IdempotencyKeyMissing(RequestError):
+    code = "idempotency_key_missing"
+    message = "Route {route} takes such a request only with an idempotency key."
+    remedy = "Send {header} with a key that is new for each payment, and the same one when you repeat it."
+
+
+class IdempotencyKeyReused(RequestError):
+    status = 422
+    code = "idempotency_key_reused"
+    message = "The idempotency key came before with another request."
+    remedy = "Use a new key for each payment; repeat a request exactly as it was. Nothing was sent."
+
+
+class RequestRunning(RequestError):
+    status = 409
+    code = "request_running"
+    message = "A request with this idempotency key is still being processed."
+    remedy = "Ask again in a moment, with the same key: you get its answer then."
+
+
+class OutcomeUnknown(RequestError):
+    status = 409
+    code = "outcome_unknown"
+    message = "Whether the request {first} with this idempotency key took effect is not known; it is not sent again."
+    remedy = "Look for it at the gateway. Operators: `panless idempotency settle` says how it was."
+
+
+class OutcomeSettled(RequestError):
+    status = 409
+    code = "outcome_settled"
+    message = "The request {first} with this idempotency key took effect; its answer was lost."
+    remedy = "An operator has found it at the gateway: look for it there. It is not sent again."
+
+
+class OperationNotFound(RequestError):
+    status = 404
+    code = "operation_not_found"
+    message = "This application has no such operation."
+    remedy = "Ask for what stands in the Location of the 202 answer, with a key of the same application."
+
+
+class OperationUnderWay(RequestError):
+    status = 409
+    code = "operation_under_way"
+    message = "Operation {operation} is {state}; it cannot be cancelled any more."
+    remedy = "Wait for its end, and undo the payment at the gateway if need be."

@@ -1,0 +1,104 @@
+"""Runs the attempts at one request: each in a slot of its upstream, each under time-outs, until one is final."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import aiohttp
+import structlog
+
+from proxy.edge.upstream_metrics import UpstreamMetrics
+from proxy.errors import RequestError, UpstreamError
+from proxy.routes import Route
+from proxy.upstream.attempt import Attempt, Phase, current
+from proxy.upstream.errors import UpstreamCertificateInvalid, UpstreamWholeTimeout
+from proxy.upstream.failures import translated
+from proxy.upstream.flight import GatewayAnswer
+from proxy.upstream.retrying import Retrying
+from proxy.upstream.settings import UpstreamSettings
+from proxy.upstream.state import Slot, Upstream
+from vault.errors import PanlessError
+
+Given = TypeVar("Given")
+# Makes one attempt. Who returns something has taken the slot over, and leaves it.
+Once = Callable[[Attempt, Slot], Awaitable[Given]]
+
+log = structlog.get_logger()
+
+
+class Repeating:
+    """The attempts of one request on a route."""
+
+    def __init__(
+        self, route: Route, settings: UpstreamSettings, upstream: Upstream, metrics: UpstreamMetrics | None
+    ) -> None:
+        self._route = route
+        self._settings = settings
+        self._upstream = upstream
+        self._metrics = metrics
+
+    async def run(self, once: Once[Given], *, safe: bool, streams: bool = False) -> Given:
+        """Return what the last attempt gave; raises an UpstreamError that is true of all of them together."""
+        name, timeouts = self._route.name, self._settings.timeouts
+        ends = asyncio.get_running_loop().time() + timeouts.whole
+        retrying = Retrying(name, self._settings.retries, self._upstream.budget, self._metrics, safe=safe, ends=ends)
+        while True:
+            attempt = Attempt(name, timeouts, ends, streams=streams)
+            try:
+                given = await self._attempt(once, attempt)
+            except UpstreamError as error:
+                self._count(error.code)
+                wait = retrying.after_error(error, taken=attempt.taken)
+                if wait is None:
+                    raise (retrying.worst() or error) from None
+            except PanlessError as error:
+                # It tells nothing of earlier attempts.
+                raise (retrying.reached_before() or error) from None
+            else:
+                if not isinstance(given, GatewayAnswer):
+                    return given
+                self._count(f"{given.status // 100}xx")
+                wait = retrying.after_answer(given, taken=attempt.taken)
+                if wait is None:
+                    return given
+                given.release()
+            await asyncio.sleep(wait)
+
+    async def _attempt(self, once: Once[Given], attempt: Attempt) -> Given:
+        slot = self._upstream.enter(self._route, self._settings)
+        current.set(attempt)
+        timer, stays = asyncio.timeout(None), False
+        try:
+            async with timer:
+                attempt.begin(timer)
+                given = await once(attempt, slot)
+            stays = True
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._failure(error, attempt, slot, expired=timer.expired()) from None
+        finally:
+            attempt.over()
+            if not stays:
+                slot.leave()
+        return given
+
+    def _failure(self, error: Exception, attempt: Attempt, slot: Slot, *, expired: bool) -> RequestError:
+        """Return what to raise; if it is the upstream's failure, its circuit is told."""
+        failure: RequestError = translated(error, self._route.name, attempt.reached)
+        if expired and isinstance(error, TimeoutError):
+            failure = attempt.timed_out()
+        if _is_of_upstream(failure, attempt) and slot.failed():
+            log.warning("upstream_circuit_opened", route=self._route.name, code=failure.code)
+        return failure
+
+    def _count(self, outcome: str) -> None:
+        if self._metrics is not None:
+            self._metrics.attempts.labels(self._route.name, outcome).inc()
+
+
+def _is_of_upstream(failure: RequestError, attempt: Attempt) -> bool:
+    """Tell whether a failure is the upstream's. A route with another `ca`, or a client that is slow, says nothing."""
+    if isinstance(failure, UpstreamWholeTimeout):
+        return attempt.phase not in (Phase.COLLECTING, Phase.CONNECTED)
+    return isinstance(failure, UpstreamError) and not isinstance(failure, UpstreamCertificateInvalid)
