@@ -73,8 +73,10 @@ def _check(document: dict[str, Any], file: Path) -> Config | tuple[str, str]:
     place = [str(part) for part in first["loc"]]
     if place[:1] == ["keys"]:
         place = _place_in_keys(place)
-    if first["type"] == "union_tag_invalid":
-        place, first["msg"] = [*place, "provider"], f"unknown; known are {', '.join(PROVIDERS)}"
+    if first["type"] == "union_tag_invalid":  # its message shows what stands there
+        in_keys = place[:1] == ["keys"]
+        place = [*place, "provider" if in_keys else "type" if "sink" in place else "scheme"]
+        first["msg"] = f"unknown; known are {', '.join(PROVIDERS)}" if in_keys else "unknown; see the documentation"
     return ".".join(place) or "(routes)", first["msg"].removeprefix("Value error, ")
 
 

@@ -14,7 +14,7 @@ class WebhookRejected(RequestError):
 class WebhookUnsigned(WebhookRejected):
     code = "webhook_unsigned"
     message = "The webhook carries no signature, which its route requires."
-    remedy = "Sign it in the scheme of the route's `verify`; operators: is it the gateway that sends here?"
+    remedy = "Sign it in the scheme of the route's `verify`; operators: find out who sends there, or which scheme it is."
 
 
 class WebhookMalformed(WebhookRejected):
@@ -39,7 +39,7 @@ class WebhookCertificateUnavailable(RequestError):
     status = 503
     code = "webhook_certificate_unavailable"
     message = "The certificate that the webhook was signed with could not be fetched."
-    remedy = "Send it again later; operators: can Panless reach the hosts of `verify.hosts`?"
+    remedy = "Send it again later; operators: let Panless reach the hosts of `verify.hosts`."
 
 
 class WebhookBusy(RequestError):
