@@ -14,7 +14,7 @@ class WebhookRejected(RequestError):
 class WebhookUnsigned(WebhookRejected):
     code = "webhook_unsigned"
     message = "The webhook carries no signature, which its route requires."
-    remedy = "Sign it in the scheme of the route's `verify`; operators: find out who sends there, or which scheme it is."
+    remedy = "Sign it in the scheme of the route's `verify`; operators: find out who sends there."
 
 
 class WebhookMalformed(WebhookRejected):
