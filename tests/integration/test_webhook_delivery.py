@@ -127,15 +127,22 @@ async def _all_there(world, numbers: list[str]) -> bool:
 
 
 async def test_two_panless_share_the_work_and_each_event_comes_once(world):
-    second = world.panless.config.with_name("second.toml")
-    second.write_text(world.panless.config.read_text())
-    other = await PanlessProcess(second).start()
+    folder = world.panless.config.parent
+    second = folder / "second.toml"
+    url = f"postgresql://panless_proxy@/panless?host={folder / 'data' / 'run'}&port=5432"
+    head = f'data_dir = "second"\ndatabase = {{ url = "{url}" }}\nkeys = {{ path = "data/kek" }}\n'
+    second.write_text(world.text.replace('data_dir = "data"\n', head))
+    (folder / "second").mkdir(mode=0o700)
+    other, first = await PanlessProcess(second).start(), world.panless
     try:
         numbers = [world.fresh() for _ in range(30)]
         await asyncio.gather(*(world.stripe(event(number, thing=number)) for number in numbers))
         replay = event(numbers[0], thing=numbers[0])
-        world.panless, first = other, world.panless
+        world.panless = other
         assert await world.stripe(replay) == (200, "")
+        more = world.fresh()
+        assert await world.stripe(event(more, thing=more)) == (200, "")
+        numbers.append(more)
         world.panless = first
         await until(lambda: _all_there(world, numbers))
         await settled(world)
