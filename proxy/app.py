@@ -26,6 +26,7 @@ from proxy.edge.tunnel import ForwardListener
 from proxy.errors import ConfigInvalid, ShuttingDown
 from proxy.fetching import fetch
 from proxy.forward import Forward
+from proxy.notifying.worker import Notifying, Sending
 from proxy.reloading import Reloading, digest
 from proxy.secrets import Lookup
 from proxy.settings import vault_settings
@@ -69,6 +70,7 @@ class Panless:
         self._deliveries: Deliveries | None = None
         self._state: State | None = None
         self._worker: Worker | None = None
+        self._notifying: Notifying | None = None
 
     @property
     def urls(self) -> dict[str, str]:
@@ -99,6 +101,7 @@ class Panless:
         await self._report(vault)
         self._deliveries = await Deliveries.start(self._config, database, self._metrics, latest)
         self._state = await State.open(database)
+        self._notifying = Notifying(self._state, vault.documents, self._sending, self._metrics)
         unsealing = Unsealing(vault)
         await unsealing.started()
         listen = self._config.listen
@@ -122,6 +125,7 @@ class Panless:
             asyncio.create_task(self._state.held.task()),
             asyncio.create_task(self._worker.task()),
         ]
+        self._notifying.start()
 
     def reload(self) -> None:
         """Read configuration and secrets again, aside; what is wrong changes nothing."""
@@ -133,12 +137,22 @@ class Panless:
         assert self._ways is not None  # noqa: S101  # they are there before any listener is
         return self._ways
 
+    def _sending(self) -> Sending:
+        return Sending(self._now.compiled.destinations, self._now.client)
+
     def _apply(self, compiled: Compiled) -> None:
         """Let a configuration take over: for every request that begins from now on."""
         assert self._vault is not None and self._upstream is not None and self._state is not None  # noqa: S101, PT018
+        assert self._notifying is not None  # noqa: S101
         self._vault.limit(compiled.limits)
         self._ways = Ways(
-            compiled, self._vault, self._upstream, self._metrics, state=self._state, certificates=self._certificates
+            compiled,
+            self._vault,
+            self._upstream,
+            self._metrics,
+            state=self._state,
+            notifying=self._notifying,
+            certificates=self._certificates,
         )
 
     def _own_way(self, name: str) -> Way:
@@ -294,6 +308,8 @@ class Panless:
         await stop_all(self._listeners)
         if self._worker is not None:
             await self._worker.stop(self._config.limits.stop_seconds)
+        if self._notifying is not None:
+            await self._notifying.stop()
         for task in self._aside:
             task.cancel()
         if self._upstream is not None:
@@ -315,6 +331,7 @@ class Panless:
             await self._close_database()
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
         self._authority, self._deliveries, self._state, self._worker = None, None, None, None
+        self._notifying = None
         log.info("stopped")
 
 

@@ -10,12 +10,15 @@ from proxy.config import Config
 from proxy.config.policy import limits
 from proxy.config.signing import SigningConfig
 from proxy.errors import ConfigInvalid
+from proxy.hooking import compile_webhooks, fetching_settings
 from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.routes import InboundRoute, OutboundRoute, RouteTable
 from proxy.secrets import LocalSecrets, Lookup, Secrets, SecretUnavailable
 from proxy.settings import policy_of
 from proxy.signing.scheme import Scheme
+from proxy.state.webhook_events import WEBHOOK
 from proxy.upstream.settings import UpstreamSettings
+from proxy.webhook_routes import Destinations, InboundTable
 from vault.policy import Policy
 from vault.velocity import Limits
 
@@ -26,11 +29,12 @@ class Compiled:
 
     config: Config
     secrets: Secrets
-    inbound: RouteTable[InboundRoute]
+    inbound: InboundTable
     outbound: RouteTable[OutboundRoute]
     own: Mapping[str, OutboundRoute]
     by_host: Mapping[HostPort, str]
     upstreams: Mapping[str, UpstreamSettings]
+    destinations: Destinations
     policy: Policy
     limits: Limits
 
@@ -38,10 +42,11 @@ class Compiled:
     def compile(cls, config: Config, secrets: Secrets) -> Compiled:
         """Compile everything; raises ConfigInvalid if something cannot be used, and then nothing has changed."""
         routes = compile_outbound(config, secrets)
+        webhooks = compile_webhooks(config, secrets)
         return cls(
             config,
             secrets,
-            inbound=RouteTable([InboundRoute.compile(route) for route in config.inbound]),
+            inbound=RouteTable([*map(InboundRoute.compile, config.inbound), *(each.route for each in webhooks)]),
             outbound=RouteTable([route for route in routes if route.path]),
             own=MappingProxyType({route.name: route for route in routes}),
             by_host=MappingProxyType(
@@ -52,8 +57,13 @@ class Compiled:
                 }
             ),
             upstreams=MappingProxyType(
-                {route.name: UpstreamSettings.compile(route, config) for route in (*config.inbound, *config.outbound)}
+                {
+                    route.name: UpstreamSettings.compile(route, config)
+                    for route in (*config.inbound, *config.outbound, *config.webhook)
+                }
+                | fetching_settings(config)
             ),
+            destinations=MappingProxyType({(WEBHOOK, each.route.name): each.destination for each in webhooks}),
             policy=policy_of(config),
             limits=limits(config.velocity, config.unusual),
         )

@@ -10,13 +10,13 @@ from multidict import CIMultiDict
 from proxy.config import LimitsConfig
 from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
-from proxy.edge.headers import check_framing, end_to_end
-from proxy.edge.identity import KEY_HEADER, certificate_for, find_key
+from proxy.edge.forwarded import forwarded
+from proxy.edge.headers import end_to_end
+from proxy.edge.identity import certificate_for, find_key
 from proxy.edge.intake import Incoming, take
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
 from proxy.edge.names import take_names
-from proxy.edge.problem import REQUEST_ID_HEADER
 from proxy.edge.relay import Answer, relay
 from proxy.edge.signatures import check_digests, with_digests
 from proxy.errors import BodyUnsearchable, CardNumberFound
@@ -24,7 +24,7 @@ from proxy.rewrite.fields import CUSTOMER
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import new_values
-from proxy.routes import InboundRoute, RouteTable
+from proxy.routes import InboundRoute
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.flight import read_answer
 from vault.errors import Denied
@@ -33,23 +33,12 @@ from vault.rules import Action
 from vault.service import Vault
 from vault.tokens import Token
 
-_REPLACED = (
-    "host",
-    "expect",
-    "content-length",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    REQUEST_ID_HEADER.lower(),
-    KEY_HEADER.lower(),  # meant for Panless; no application may collect others' keys
-)
-
 
 class Inbound:
-    """Handles the requests of the inbound listener."""
+    """Handles the requests of inbound routes."""
 
     def __init__(
         self,
-        routes: RouteTable[InboundRoute],
         vault: Vault,
         upstream: UpstreamClient,
         limits: LimitsConfig,
@@ -58,23 +47,19 @@ class Inbound:
         policy: Policy,
     ) -> None:
         self._policy = policy
-        self._routes = routes
         self._vault = vault
         self._upstream = upstream
         self._limits = limits
         self._metrics = metrics
         self._guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
 
-    async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest, exchange: Exchange, route: InboundRoute) -> web.StreamResponse:
         """Tokenize and forward; raises a PanlessError, and then nothing was forwarded that had to be tokenized."""
-        check_framing(request)
         path, _, query = request.raw_path.partition("?")
-        route = self._routes.match(request.method, request.raw_path)
-        exchange.route, exchange.destination = route.name, route.destination
         await self._admit(request, route, exchange)
         target = route.upstream_path(path), query
         tokenizes = route.guard == Mode.TOKENIZE.value
-        headers = _forwarded(request, exchange)
+        headers = forwarded(request, exchange)
         incoming = await take(request, route, target, headers, self._limits, tokenizes=tokenizes)
         message, body = await self._tokenized(incoming, route, exchange)
         answer = await self._upstream.send(route, request.method, message, body)
@@ -124,15 +109,3 @@ class Inbound:
         for match in plan.matches:
             self._metrics.values.labels("tokenize", match.field.kind).inc()
         return tokens
-
-
-def _forwarded(request: web.BaseRequest, exchange: Exchange) -> CIMultiDict[str]:
-    """Return the request's headers for the application, with where the request came from (X-Forwarded-*)."""
-    headers = end_to_end(request.raw_headers, drop=_REPLACED)
-    before = headers.popall("X-Forwarded-For", [])
-    headers["X-Forwarded-For"] = ", ".join([*before, exchange.origin or "unknown"])
-    headers["X-Forwarded-Proto"] = request.scheme
-    if host := request.headers.get("Host"):
-        headers["X-Forwarded-Host"] = host
-    headers[REQUEST_ID_HEADER] = exchange.request_id
-    return headers

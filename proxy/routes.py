@@ -56,6 +56,11 @@ class Route:
         return any(each.kind != KEPT for each in self.fields.body)
 
     @property
+    def is_strict(self) -> bool:
+        """Whether no request may get to its application by another spelling of the path."""
+        return bool(self.fields)
+
+    @property
     def destination(self) -> str:
         """Host and port, as they stand in audit events."""
         return self.authority
@@ -173,7 +178,7 @@ class RouteTable(Generic[AnyRoute]):
             raise RouteNotFound
         lookalikes = self._lookalikes(canonical(path))
         for lookalike in lookalikes:
-            if lookalikes != routes and lookalike.fields and _takes(lookalike, method):
+            if lookalikes != routes and lookalike.is_strict and _takes(lookalike, method):
                 raise TargetAmbiguous(route=lookalike.name)
         for route in routes:
             if _takes(route, method):

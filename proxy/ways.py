@@ -11,16 +11,19 @@ from proxy.edge.certificates import Certificates
 from proxy.edge.exchange import Exchange
 from proxy.edge.leaks import LeakGuard
 from proxy.edge.metrics import Metrics
+from proxy.entrance import Entrance
 from proxy.errors import BodyUnsearchable, CardNumberFound, RouteNotFound
 from proxy.forward import Forward, ForwardRoute
 from proxy.idempotency import Idempotency
 from proxy.inbound import Inbound
+from proxy.notifying.worker import Notifying
 from proxy.operations import Operations
 from proxy.outbound import Outbound
 from proxy.routes import OutboundRoute, RouteTable
 from proxy.sending import Sending
 from proxy.state.store import State
 from proxy.upstream.client import UpstreamClient
+from proxy.webhooks import Webhooks
 from proxy.working import Working
 from vault.service import Vault
 
@@ -38,12 +41,14 @@ class Ways:
         metrics: Metrics,
         *,
         state: State,
+        notifying: Notifying,
         certificates: Certificates | None = None,
     ) -> None:
         self.compiled = compiled
         limits, policy = compiled.config.limits, compiled.policy
-        client = upstream.having(compiled.upstreams)
-        self.inbound = Inbound(compiled.inbound, vault, client, limits, metrics, policy=policy)
+        client = self.client = upstream.having(compiled.upstreams)
+        inbound = Inbound(vault, client, limits, metrics, policy=policy)
+        self.inbound = Entrance(compiled.inbound, inbound, Webhooks(vault, client, limits, metrics, notifying))
         sending = Sending(vault, client, metrics, policy=policy, answer_bytes=limits.answer_bytes)
         idempotency = Idempotency(vault, state, sending, metrics)
         operations = Operations(vault, state, idempotency)

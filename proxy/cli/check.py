@@ -17,6 +17,7 @@ from proxy.compiled import compile_outbound
 from proxy.config import Config, OutboundConfig, RouteConfig, config_schema, load
 from proxy.edge.listener import tls_context
 from proxy.fetching import fetch
+from proxy.hooking import compile_webhooks, fetching_settings
 from proxy.settings import vault_settings
 from proxy.sinks.building import check as check_sinks
 from proxy.upstream.settings import upstream_tls
@@ -79,11 +80,13 @@ def _check(config: Config, config_file: Path) -> None:
     secrets = run(fetch(config))
     vault_settings(config, lambda: secrets)
     compile_outbound(config, secrets)
+    compile_webhooks(config, secrets)
+    fetching_settings(config)
     check_sinks(config, secrets)
     for listener, given in (*config.listen, *((route.name, route.listener) for route in config.outbound)):
         if given is not None:
             tls_context(listener, given, config)
-    for route in (*config.inbound, *config.outbound):
+    for route in (*config.inbound, *config.outbound, *config.webhook):
         upstream_tls(route, config)
     table = Table(title=f"Routes of {config_file}", title_justify="left")
     for column in ("way", "name", "path, port, hosts", "upstream", "fields", "apps"):
@@ -97,6 +100,15 @@ def _check(config: Config, config_file: Path) -> None:
             _fields(inbound),
             ", ".join(sorted(inbound.apps or ())),
         )
+    for webhook in config.webhook:
+        table.add_row(
+            "webhook",
+            webhook.name,
+            webhook.path,
+            webhook.upstream,
+            _fields(webhook),
+            f"signed: {webhook.verify.scheme}",
+        )
     for outbound in config.outbound:
         apps = ", ".join(sorted(outbound.apps)) or "none: nobody may use it"
         table.add_row("outbound", outbound.name, _ways(outbound), outbound.upstream, _fields(outbound), apps)
@@ -107,12 +119,13 @@ def _check(config: Config, config_file: Path) -> None:
 
 
 def _warnings(config: Config) -> Iterator[str]:
-    for given in (*config.inbound, *config.outbound):
+    for given in (*config.inbound, *config.outbound, *config.webhook):
         for field in given.fields:
             if field.kind == "cvc" and field.of is None and any(each.kind == "pan" for each in given.fields):
                 yield f"route {given.name}: {field.at} names no card (`of`): the code of another card would be accepted"
     if not any(listener for _, listener in config.listen) and not any(route.bind for route in config.outbound):
         yield "no listener is configured: `serve` will refuse to start"
+    yield from _unsigned(config)
     yield from _unruled(config)
     for route in config.outbound:
         if not route.apps and not config.policy:
@@ -129,6 +142,14 @@ def _warnings(config: Config) -> Iterator[str]:
             continue
         if listener is not None and listener.host in ("0.0.0.0", "::"):  # noqa: S104  # warned of, not bound
             yield f"listener {name} is open to every network: it is meant for your own applications and monitoring"
+
+
+def _unsigned(config: Config) -> Iterator[str]:
+    for hook in config.webhook:
+        if config.listen.inbound is None:
+            yield f"webhook route {hook.name} needs the inbound listener, and there is none"
+        if hook.sign is None and hook.mode == "store":
+            yield f"webhook route {hook.name} has no `sign`: its application cannot tell Panless's requests from others"
 
 
 def _unruled(config: Config) -> Iterator[str]:

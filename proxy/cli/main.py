@@ -60,6 +60,7 @@ _COMMANDS = {
     "serve": "operate.serve",
     "token": "tokens.token",
     "unseal": "unseal.unseal",
+    "webhooks": "webhooks.webhooks",
 }
 
 

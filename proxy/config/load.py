@@ -14,8 +14,6 @@ from proxy.config.literals import PROBLEM, literal_secret
 from proxy.config.models import Config
 from proxy.errors import ConfigInvalid
 
-_LATER = {"webhook": "webhook routes"}
-
 
 def load(file: Path) -> Config:
     """Read and check a configuration; raises ConfigInvalid, which names file and key and no value."""
@@ -75,11 +73,11 @@ def _check(document: dict[str, Any], file: Path) -> Config | tuple[str, str]:
     place = [str(part) for part in first["loc"]]
     if place[:1] == ["keys"]:
         place = _place_in_keys(place)
-    if first["type"] == "union_tag_invalid":
-        place, first["msg"] = [*place, "provider"], f"unknown; known are {', '.join(PROVIDERS)}"
-    later = next((_LATER[part] for part in place if part in _LATER), None)
-    problem = f"{later} are not part of this release yet" if later else first["msg"].removeprefix("Value error, ")
-    return ".".join(place) or "(routes)", problem
+    if first["type"] == "union_tag_invalid":  # its message shows what stands there
+        in_keys = place[:1] == ["keys"]
+        place = [*place, "provider" if in_keys else "type" if "sink" in place else "scheme"]
+        first["msg"] = f"unknown; known are {', '.join(PROVIDERS)}" if in_keys else "unknown; see the documentation"
+    return ".".join(place) or "(routes)", first["msg"].removeprefix("Value error, ")
 
 
 def _place_in_keys(place: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from proxy.config.policy import PolicyRule, UnusualConfig, VelocityConfig
 from proxy.config.routes import InboundConfig, OutboundConfig, check_hosts, check_overlap
 from proxy.config.secrets import SecretsConfig, references_in
 from proxy.config.values import DatabaseUrl, Seconds
+from proxy.config.webhooks import WebhookConfig
 
 
 class DatabaseConfig(Model):
@@ -71,6 +72,7 @@ class Config(Model):
     listen: ListenConfig = ListenConfig()
     inbound: tuple[InboundConfig, ...] = ()
     outbound: tuple[OutboundConfig, ...] = ()
+    webhook: tuple[WebhookConfig, ...] = ()
     policy: tuple[PolicyRule, ...] = ()
     velocity: tuple[VelocityConfig, ...] = ()
     unusual: UnusualConfig = UnusualConfig()
@@ -86,12 +88,12 @@ class Config(Model):
     @model_validator(mode="after")
     def _check_routes(self) -> Config:
         self.secrets.check(references_in(self))
-        names = [route.name for route in (*self.inbound, *self.outbound)]
+        names = [route.name for route in (*self.inbound, *self.outbound, *self.webhook)]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two routes are named {min(twice)}")
-        for routes in (self.inbound, self.outbound):
+        for routes in ((*self.inbound, *self.webhook), self.outbound):
             check_overlap(routes)
-        fields = (field for route in self.inbound for field in route.fields)
+        fields = (field for route in (*self.inbound, *self.webhook) for field in route.fields)
         if not self.vault.reuse_tokens and any(field.shape.luhn for field in fields):
             raise ValueError("vault.reuse_tokens: without it a shape with luhn could equal a card number")
         check_hosts(self.outbound)
@@ -113,7 +115,7 @@ class Config(Model):
         for name, named_routes in ruled:
             if unknown := named_routes - routes:
                 raise ValueError(f"rule {name} names route {min(unknown)}, which there is not")
-        for field in (field for route in self.inbound for field in route.fields):
+        for field in (field for route in (*self.inbound, *self.webhook) for field in route.fields):
             strange = {
                 *(field.limits.routes or frozenset()) - routes,
                 *(field.limits.gateways or frozenset()) - gateways,

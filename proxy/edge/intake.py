@@ -59,6 +59,15 @@ async def take(
     return Incoming(_message(target, headers, body, media), raw=raw)
 
 
+def taken(
+    raw: bytes, route: Route, target: tuple[str, str], headers: CIMultiDict[str], limits: LimitsConfig
+) -> Incoming:
+    """Return a request whose body was read before; raises a RequestError."""
+    media = _media(headers, route) if raw else None
+    body = plain_body(raw, headers, route.name, limits.body_bytes) if raw else b""
+    return Incoming(_message(target, headers, body, media), raw=raw)
+
+
 def _media(headers: CIMultiDict[str], route: Route) -> Media | None:
     """Return how the body is to be read, or None if it need not be. Raises ContentType errors where it must be."""
     if route.protects_body:

@@ -89,6 +89,24 @@ class Metrics:
         self.sink_behind = Gauge(
             "panless_audit_sink_behind", "What a sink has not got yet.", ["sink"], registry=self._registry
         )
+        self.webhooks = Counter(
+            "panless_webhooks",
+            "Webhooks that came: stored, passed, replayed, or the code of a refusal.",
+            ["route", "outcome"],
+            registry=self._registry,
+        )
+        self.webhooks_delivered = Counter(
+            "panless_webhook_deliveries",
+            "Attempts to deliver a stored event: delivered, failed, dead.",
+            ["route", "outcome"],
+            registry=self._registry,
+        )
+        self.webhooks_pending = Gauge(
+            "panless_webhooks_pending", "Events that wait for delivery.", ["route"], registry=self._registry
+        )
+        self.webhooks_oldest = Gauge(
+            "panless_webhooks_oldest_seconds", "How long the oldest one has waited.", ["route"], registry=self._registry
+        )
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)
         self.tokens_purged = Counter("panless_tokens_purged", "Tokens whose time ended.", registry=self._registry)
         self.upstreams = UpstreamMetrics(self._registry)

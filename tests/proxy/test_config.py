@@ -377,17 +377,6 @@ def test_plain_http_is_for_loopback_unless_it_is_asked_for(tmp_path, text, url, 
         assert read(tmp_path, text + "plain_http = true")
 
 
-LATER = [('[[webhook]]\nname = "x"', "webhook", "webhook routes")]
-
-
-@pytest.mark.parametrize(("text", "named", "what"), LATER)
-def test_what_comes_later_is_refused_and_said_to(tmp_path, text, named, what):
-    error = refused(tmp_path, text)
-    assert error.ids["key"] == named
-    assert what in str(error)
-    assert "not part of this release" in str(error)
-
-
 def test_a_route_overrides_its_preset_and_tables_are_merged(tmp_path):
     text = OUTBOUND + 'preset = "stripe"\ncredential = { secret = "env:STRIPE" }\nidempotency_header = "X-Other"\n'
     (route,) = read(tmp_path, text).outbound

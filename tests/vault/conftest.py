@@ -32,7 +32,7 @@ TABLES = (
     "audit_checkpoints, audit_ranges, audit_sinks, "
     "app_keys, apps, operator_keys, operators, break_glass, authorities, audit_events, "
     "token_customers, ended_tokens, reveal_counts, stops, "
-    "documents, idempotency, operations"
+    "documents, idempotency, operations, webhook_events"
 )
 
 

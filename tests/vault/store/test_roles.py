@@ -80,6 +80,8 @@ ALWAYS_REFUSED = [
     "UPDATE operator_keys SET revoked_at = NULL",
     "SELECT token FROM break_glass",
     "UPDATE break_glass SET revealed_at = NULL",
+    "UPDATE webhook_events SET event = ''",
+    "UPDATE documents SET sealed = ''",
     "UPDATE authorities SET state = 'retired'",
     "DELETE FROM authorities",
     "INSERT INTO authorities VALUES (gen_random_uuid(), 'next', '', 'kek', '', now(), now())",
@@ -118,6 +120,8 @@ REFUSED_TO_AUDITOR = [
     "UPDATE cvc_leases SET attempts = 0",
     "DELETE FROM cvc_leases",
     "SELECT panless_conflict('x')",
+    "SELECT * FROM webhook_events",
+    "SELECT * FROM documents",
     "SET ROLE panless_proxy",
 ]
 
@@ -222,6 +226,7 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         ("panless_proxy", "stops", "INSERT SELECT"),
         ("panless_proxy", "token_customers", "INSERT SELECT"),
         ("panless_proxy", "tokens", "INSERT SELECT"),
+        ("panless_proxy", "webhook_events", "DELETE INSERT SELECT"),
     ]
     columns = await owner.fetch("""
         SELECT table_name, privilege_type, string_agg(column_name, ' ' ORDER BY column_name)
@@ -247,6 +252,11 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         ("operator_keys", "UPDATE", "last_used_at"),
         ("reveal_counts", "UPDATE", "count"),
         ("tokens", "UPDATE", "uses"),
+        (
+            "webhook_events",
+            "UPDATE",
+            "attempts code deliver_until document ended_at held_until keep_until next_run run state status",
+        ),
     ]
 
 
