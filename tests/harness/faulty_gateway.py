@@ -250,6 +250,7 @@ class FaultyProcess:
     """A faulty gateway in a process of its own: killed and started again it knows its charges by the journal."""
 
     journal: Path
+    idempotent: bool = True
     port: int = 0
     control_port: int = 0
     process: asyncio.subprocess.Process | None = None
@@ -266,6 +267,8 @@ class FaultyProcess:
         """Start it, on the same ports as before if it ran before."""
         ports = ["--port", str(self.port), "--control", str(self.control_port)]
         command = [sys.executable, "-m", "tests.harness.faulty_gateway", "--journal", str(self.journal), *ports]
+        if not self.idempotent:
+            command.append("--ignores-keys")
         self.process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
         )
@@ -285,10 +288,11 @@ async def _main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--control", type=int, default=0)
     parser.add_argument("--journal", type=Path, required=True)
+    parser.add_argument("--ignores-keys", action="store_true")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--share", type=float, default=0.5)
     given = parser.parse_args()
-    gateway = FaultyGateway(Ledger(given.journal))
+    gateway = FaultyGateway(Ledger(given.journal, idempotent=not given.ignores_keys))
     if given.seed is not None:
         gateway.plan.draw(given.seed, given.share)
     await gateway.start(given.port, given.control)
