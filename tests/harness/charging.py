@@ -84,12 +84,23 @@ class Charging:
     def outbound(self) -> str:
         return self.panless.urls["outbound"]
 
-    async def pay(self, route: str, key: str, amount: int, *, later: bool = False) -> tuple[int, dict, bytes]:
-        """Charge the card; raises a ClientError or TimeoutError where there is no answer."""
-        headers = {"Panless-Key": self.key, "Idempotency-Key": key, "X-Request-Id": request_id(key)}
+    async def pay(
+        self,
+        route: str,
+        key: str | None,
+        amount: int,
+        *,
+        later: bool = False,
+        card: dict | None = None,
+        about: str | None = None,
+    ) -> tuple[int, dict, bytes]:
+        """Charge the card; raises a ClientError or TimeoutError where there is no answer. `about`: for `request_id`."""
+        headers = {"Panless-Key": self.key, "X-Request-Id": request_id(key or str(about))}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         if later:
             headers["Prefer"] = "respond-async"
-        body = {"card": {"number": self.token}, "amount": amount}
+        body = {"card": card or {"number": self.token}, "amount": amount}
         async with self.client.post(f"{self.outbound}/{route}/charges", json=body, headers=headers) as answer:
             return answer.status, dict(answer.headers), await answer.read()
 
@@ -155,14 +166,15 @@ def request_id(key: str) -> str:
     return f"request-of-{key}-"
 
 
-def _routes(gateways: dict[bool, WatchedGateway], processes: dict[bool, FaultyProcess]) -> str:
-    """Return `keyed`, whose gateway honours keys, `plain`, and each to a gateway that is killed."""
+def _routes(gateways: dict[bool, WatchedGateway], processes: dict[bool, FaultyProcess], app: str) -> str:
+    """Return `keyed`, whose gateway honours keys, `plain`, each also to a gateway that is killed, and `echo`."""
     fields = configuration.CARD_FIELDS
     made = []
     for suffix, places in (("", gateways), ("-killed", processes)):
         for name, honours in (("plain", False), ("keyed", True)):
             more = HONOURED if honours else ""
             made.append(ROUTE.format(name=name + suffix, gateway=places[honours].url, fields=fields, more=more))
+    made.append(ROUTE.format(name="echo", gateway=app, fields=fields, more='guard = "tokenize"'))
     return "".join(made)
 
 
@@ -192,7 +204,7 @@ async def charging(folder: Path) -> AsyncIterator[Charging]:
         for each in (*gateways.values(), *processes.values()):
             await each.start()
         head = f'[database]\nurl = "{database_url(wire.port)}"\n[keys]\npath = "kek"\n'
-        extra = _routes(gateways, processes)
+        extra = _routes(gateways, processes, app.url)
         config = configuration.write(folder / "panless", app.url, gateways[True].url, extra=extra, head=head)
         world = Charging(database, wire, await prepared(config), gateways, processes, app, client)
         try:

@@ -85,7 +85,8 @@ class FaultyWire:
     def _end(self, writer: asyncio.StreamWriter) -> None:
         raw = writer.get_extra_info("socket")
         if self.resets and raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):  # it is closed already
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.close()
 
 

@@ -13,7 +13,8 @@ from tests.harness.faulty_wire import FaultyWire
 
 # `cut`: the statement never arrives. `lose`: it is done, and its answer lost. `late`: it arrives, and is done, when the
 # client has given up. `before` and `after` it is done something else happens (`then`), and the connection breaks.
-Act = Literal["cut", "lose", "late", "before", "after"]
+# `pass`: something else happens, and all goes on.
+Act = Literal["cut", "lose", "late", "before", "after", "pass"]
 
 
 @dataclass
@@ -65,6 +66,11 @@ class Tripwire(FaultyWire):
                 if trap is None or trap.met.is_set() or not trap.catches(piece):
                     sink.write(piece)
                     await sink.drain()
+                    continue
+                if trap.act == "pass" and trap.then is not None:
+                    await trap.then()
+                    sink.write(piece)
+                    trap.met.set()
                     continue
                 trap.met.set()
                 caught.set()
