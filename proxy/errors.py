@@ -334,6 +334,12 @@ class AnswerUnreadable(UpstreamError):
     remedy = "The upstream got the request. Let it answer without compression, or with gzip or deflate."
 
 
+class AnswerNotKept(UpstreamError):
+    code = "answer_not_kept"
+    message = "The answer on route {route} has card numbers that could not be put into the vault, so it is withheld."
+    remedy = "The upstream got the request: look there for what came of it. Operators: see /readyz."
+
+
 class AnswerHoldsCardNumber(UpstreamError):
     code = "answer_holds_card_number"
     message = "The answer on route {route} has what looks like a card number in its {part}, so it is withheld."

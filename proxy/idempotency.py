@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,14 +21,16 @@ from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer
 from proxy.operation_ids import accepted
 from proxy.order import Order
-from proxy.outcomes import Effect, of_answer, of_error
+from proxy.outcomes import Effect, of_answer, of_error, passes
 from proxy.rewrite.reference import canonical
 from proxy.sending import Sending
 from proxy.state.errors import IdempotencyKeyReused, OutcomeSettled, OutcomeUnknown, RequestRunning
+from proxy.state.held import now
 from proxy.state.idempotency import Key, KeyRow, Outcome
 from proxy.state.store import State
-from vault.errors import KeysChanged, NotAToken, PanlessError
+from vault.errors import KeysChanged, NotAToken, PanlessError, StoreError
 from vault.service import Vault
+from vault.tokens import uuid7
 
 REPLAYED = "Idempotent-Replayed"
 LOOK_SECONDS = 0.1
@@ -54,14 +57,18 @@ class Idempotency:
         digest = await self.digest(order)
         waits = _Waits(order.route.idempotency.wait)
         while True:
+            since = now()
             run = await self._claim(order, key, digest)
             if run is not None:
+                self._held.begin(run, since)
                 return await self._run(order, run, fresh=True)
             known = await self.known(order, key, digest, waits.wait)
             if isinstance(known, Answer):
                 self._metrics.idempotent.labels(order.route.name, "replayed").inc()
                 return known
+            since = now()
             if known is not None and (run := await self._keys.take_over(known.run, order.exchange.request_id)):
+                self._held.begin(run, since)
                 return await self._run(order, run, fresh=False)
 
     async def digest(self, order: Order) -> bytes:
@@ -111,21 +118,26 @@ class Idempotency:
         return True
 
     async def _claim(self, order: Order, key: Key, digest: bytes) -> UUID | None:
-        keep = order.route.idempotency.keep
-        request_id = order.exchange.request_id
+        keep, request_id, run = order.route.idempotency.keep, order.exchange.request_id, uuid7()
         for _ in range(TRIES):
             document = await self._vault.documents.seal("digest", order.permit.principal.tenant, digest)
             try:
-                return await self._keys.claim(
-                    key, document, protected=order.protected, request_id=request_id, keep=keep
+                claimed = await self._keys.claim(
+                    run, key, document, protected=order.protected, request_id=request_id, keep=keep
                 )
             except KeysChanged:
                 await self._vault.documents.refresh()
+            except StoreError:
+                # It may be there all the same. Nothing was sent, and the key must not be in doubt.
+                self._held.later(run, lambda: self._keys.release(run))
+                raise
+            else:
+                return run if claimed else None
         raise KeysChanged
 
     async def _run(self, order: Order, run: UUID, *, fresh: bool) -> Answer:
         """Send, and store what came of it. `fresh`: nothing was sent with the key before."""
-        self._held.begin(run)
+        order = replace(order, still=lambda: self._held.check(run))
         self._metrics.idempotent.labels(order.route.name, "sent").inc()
         answered = False
         try:
@@ -134,12 +146,16 @@ class Idempotency:
                 answer = await self._sending.answer(order, sent, whole=True)
         except PanlessError as error:
             effect = of_error(error, answered=answered)
+            if effect is Effect.NONE and not fresh and not passes(error):
+                # It cannot be sent again, because its code is gone, say: what came of the first one stays unknown.
+                await self._end(order, run, Effect.DEFINITE, Outcome("unknown", code=error.code), fresh=fresh)
+                raise OutcomeUnknown(first=order.exchange.request_id) from None
             await self._end(order, run, effect, Outcome("unknown", code=error.code), fresh=fresh)
             raise
         except BaseException:
             self._held.abandon(run)  # its end is not known, and is found to be so
             raise
-        effect = of_answer(answer.status, protected=order.protected)
+        effect = of_answer(answer.status, protected=order.protected, repeated=sent.repeated, before=not fresh)
         await self._end(order, run, effect, Outcome("done", answer.status), fresh=fresh, answer=answer)
         # Not before: whoever has to send it again, because this process ended here, needs the code once more.
         await self._sending.settle(order, sent)

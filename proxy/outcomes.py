@@ -5,10 +5,13 @@ from __future__ import annotations
 from enum import Enum
 
 from proxy.errors import UpstreamError
+from proxy.state.errors import RunOverdue
 from vault.errors import KeyUnavailable, PanlessError, StoreError, VelocityExceeded
 
 _REFUSED_FOR_NOW = {408, 425, 429}
 _CONFLICT = 409
+# Refused before a gateway has looked at what it did for the key.
+_AT_THE_DOOR = {401, 403, 404, 405, 407}
 
 
 class Effect(Enum):
@@ -19,13 +22,16 @@ class Effect(Enum):
     UNSURE = "unsure"
 
 
-def of_answer(status: int, *, protected: bool) -> Effect:
+def of_answer(status: int, *, protected: bool, repeated: bool = False, before: bool = False) -> Effect:
     """Judge an answer by its status. `protected`: the gateway honours the idempotency key that it got.
 
-    Such a gateway says 409 while it still works on an earlier request with the key.
+    Such a gateway says 409 while it still works on an earlier request with the key. `repeated`: an earlier attempt of
+    the same sending may have reached it; `before`: one of an earlier sending.
     """
     if status in _REFUSED_FOR_NOW:
-        return Effect.NONE
+        return Effect.UNSURE if repeated else Effect.NONE
+    if status in _AT_THE_DOOR and (repeated or before):
+        return Effect.UNSURE
     if status >= 500 or (status == _CONFLICT and protected):
         return Effect.UNSURE
     return Effect.DEFINITE
@@ -42,4 +48,4 @@ def of_error(error: PanlessError, *, answered: bool) -> Effect:
 
 def passes(error: PanlessError) -> bool:
     """Tell whether an error that kept a request from being sent goes away by itself."""
-    return isinstance(error, UpstreamError | StoreError | KeyUnavailable | VelocityExceeded)
+    return isinstance(error, UpstreamError | StoreError | KeyUnavailable | VelocityExceeded | RunOverdue)

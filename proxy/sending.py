@@ -28,6 +28,7 @@ from proxy.scrub.guesses import holds_guess, without, worth_searching
 from proxy.scrub.scrubber import Secret
 from proxy.upstream.answer import ask_for_whole
 from proxy.upstream.client import UpstreamClient
+from proxy.upstream.flight import GatewayAnswer
 from proxy.upstream.shown import Expected
 from vault.errors import Denied, NotAToken, StoreError
 from vault.policy import Denial, Permit, Policy, Principal
@@ -55,11 +56,15 @@ class _Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold."""
+    """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold.
+
+    `repeated`: an attempt before the one that it answered may have reached it too.
+    """
 
     answer: aiohttp.ClientResponse
     revealed: Sequence[Revealed]
     secrets: Sequence[Secret]
+    repeated: bool = False
 
 
 class Sending:
@@ -101,12 +106,18 @@ class Sending:
         streams, shown = order.incoming.streams, self._expected(outgoing, exchange)
 
         def message() -> Message:  # signatures have times and nonces
+            order.still()
             return order.renew(outgoing.message)
 
         async with await self._upstream.send(
             route, order.method, message, streams, shown, protected=order.protected
         ) as answer:
-            yield Sent(answer, outgoing.revealed, outgoing.secrets)
+            yield Sent(
+                answer,
+                outgoing.revealed,
+                outgoing.secrets,
+                repeated=isinstance(answer, GatewayAnswer) and answer.repeated,
+            )
 
     async def answer(self, order: Order, sent: Sent, *, whole: bool = False) -> Answer:
         """Return what the application gets; raises an UpstreamError for an answer that cannot be passed on."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from uuid import uuid4
 
 import structlog
 
 from proxy.edge.metrics import Metrics
-from proxy.state.held import EVERY
+from proxy.state.held import EVERY, now
 from proxy.state.operations import Operation
 from proxy.state.store import State
 from proxy.working import Working
@@ -44,10 +45,10 @@ class Worker:
         while not self._stopping:
             self._asked.clear()
             try:
-                taken = await self._take(self._queue.claim, lambda operation: self._working().attempt(operation))
+                taken = await self._take(self._claim, lambda operation: self._working().attempt(operation))
                 if (now := asyncio.get_running_loop().time()) - looked > EVERY:
                     looked = now
-                    await self._take(self._queue.abandoned, lambda operation: self._working().give_up(operation))
+                    await self._take(self._abandoned, lambda operation: self._working().give_up(operation))
                     await self._count()
             except PanlessError as error:
                 log.warning("operations_not_taken", code=error.code)
@@ -66,15 +67,28 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    async def _claim(self, most: int) -> Sequence[Operation]:
+        runs = [uuid4() for _ in range(most)]
+        try:
+            return await self._queue.claim(runs)
+        except PanlessError:
+            # Some may be claimed all the same. They were not sent, and must not be in doubt.
+            self._held.later(runs[0], lambda: self._queue.give_back(runs))
+            raise
+
+    async def _abandoned(self, most: int) -> Sequence[Operation]:
+        return await self._queue.abandoned(most, self._held.runs)
+
     async def _take(
         self,
         take: Callable[[int], Awaitable[Sequence[Operation]]],
         work: Callable[[Operation], Awaitable[None]],
     ) -> bool:
         free = AT_ONCE - len(self._attempts)
+        since = now()
         operations = await take(free) if free > 0 else []
         for operation in operations:
-            self._held.begin(operation.run)
+            self._held.begin(operation.run, since)
             task = asyncio.create_task(self._work(operation, work))
             self._attempts.add(task)
             task.add_done_callback(self._done)

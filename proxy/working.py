@@ -74,9 +74,9 @@ class Working:
             else:
                 await self._undone(operation, effect, error.code, wait=_asked(error))
             return
-        effect = of_answer(answer.status, protected=order.protected)
+        effect = of_answer(answer.status, protected=order.protected, repeated=sent.repeated, before=operation.reached)
         if effect is Effect.DEFINITE:
-            await self._end(operation, "succeeded" if answer.status < 400 else "failed", answer=answer)
+            await self._end(operation, _state(answer.status), answer=answer)
             await self._sending.settle(order, sent)
         else:
             code = f"answered_{answer.status}"
@@ -111,6 +111,7 @@ class Working:
             await self._sending.references(plan, permit, exchange),
             renew=lambda filled: with_digests(incoming, filled),
             protected=operation.key is not None,
+            still=lambda: self._held.check(operation.run),
         )
 
     async def _undone(
@@ -169,6 +170,13 @@ class Working:
             attempts=operation.attempts,
             request_id=operation.request_id,
         )
+
+
+def _state(status: int) -> State:
+    """Return how an operation ended with a definite answer. A redirection does not say what has happened."""
+    if status < 300:
+        return "succeeded"
+    return "failed" if status >= 400 else "unknown"
 
 
 def _asked(error: PanlessError) -> float:

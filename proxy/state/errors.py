@@ -33,6 +33,13 @@ class OutcomeUnknown(RequestError):
     remedy = "Look for it at the gateway. Operators: `panless idempotency settle` says how it was."
 
 
+class RunOverdue(RequestError):
+    status = 503
+    code = "run_overdue"
+    message = "This Panless was stopped, or cut off from its database, for longer than it may hold a payment."
+    remedy = "Nothing was sent for this request. Send it again with the same key."
+
+
 class OutcomeSettled(RequestError):
     status = 409
     code = "outcome_settled"

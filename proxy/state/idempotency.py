@@ -91,7 +91,8 @@ _DROP = """
 WITH gone AS (DELETE FROM idempotency WHERE {} RETURNING digest, answer)
 DELETE FROM documents USING gone WHERE documents.id IN (gone.digest, gone.answer)
 """
-_RELEASE = _DROP.format("run = $1 AND state = 'running'")
+# Also where its time was up meanwhile, unless another has taken over: then it has another run.
+_RELEASE = _DROP.format("run = $1 AND state IN ('running', 'repeatable', 'unknown')")
 _EXPIRE = _DROP.format("run = $1 AND expires_at < clock_timestamp()")
 _PURGE = _DROP.format("expires_at < clock_timestamp() AND state <> 'running'")
 _HOLD = """
@@ -112,13 +113,12 @@ class Keys:
         self._pool = pool
 
     async def claim(
-        self, key: Key, digest: Document, *, protected: bool, request_id: str, keep: timedelta
-    ) -> UUID | None:
-        """Make a key's row; return its run, or None if there is one already. Raises KeysChanged.
+        self, run: UUID, key: Key, digest: Document, *, protected: bool, request_id: str, keep: timedelta
+    ) -> bool:
+        """Make a key's row, held by `run`; return whether it was made: not if there is one. Raises KeysChanged.
 
         `protected`: the gateway gets the key and honours it.
         """
-        run = uuid7()
         with reading_keys():
             row = await self._pool.fetchrow(
                 _CLAIM,
@@ -132,7 +132,7 @@ class Keys:
                 request_id,
                 keep,
             )
-        return run if row is not None and row[1] else None
+        return bool(row and row[1])
 
     async def find(self, key: Key) -> KeyRow | None:
         with translated():

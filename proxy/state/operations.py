@@ -5,7 +5,7 @@ What of one customer's is earlier is sent first: an operation waits while one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -94,16 +94,19 @@ WITH claimed AS (
 ), {document_part(1, "claimed")}, operation AS ({_ENQUEUED} FROM claimed RETURNING 1)
 SELECT changed, (SELECT count(*) FROM operation) FROM keys_part
 """  # noqa: S608  # constants
+# The runs are made by who claims, so that what was claimed can be given back though the answer was lost.
 _CLAIM = f"""
-UPDATE operations SET state = 'running', run = gen_random_uuid(), held_until = clock_timestamp() + $1::interval,
-                      attempts = attempts + 1, updated_at = clock_timestamp()
-WHERE id IN (
+WITH due AS (
   SELECT id FROM operations AS mine
   WHERE state = 'pending' AND next_run <= clock_timestamp() AND NOT EXISTS (
     SELECT 1 FROM operations AS earlier
     WHERE earlier.tenant = mine.tenant AND earlier.route = mine.route AND earlier.sequence = mine.sequence
       AND earlier.number < mine.number AND earlier.state IN ('pending', 'running'))
-  ORDER BY next_run, number LIMIT $2 FOR UPDATE SKIP LOCKED)
+  ORDER BY next_run, number LIMIT cardinality($2::uuid[]) FOR UPDATE SKIP LOCKED
+), numbered AS (SELECT id AS due_id, row_number() OVER () AS place FROM due)
+UPDATE operations SET state = 'running', run = ($2::uuid[])[place], held_until = clock_timestamp() + $1::interval,
+                      attempts = attempts + 1, updated_at = clock_timestamp()
+FROM numbered WHERE id = due_id
 RETURNING {COLUMNS}
 """  # noqa: S608  # constants
 _END = """
@@ -126,10 +129,15 @@ WHERE id = $1 AND run = $2 AND state = 'running'
 _HOLD = """
 UPDATE operations SET held_until = clock_timestamp() + $2::interval WHERE run = ANY($1::uuid[]) AND state = 'running'
 """
+_GIVE_BACK = """
+UPDATE operations SET state = 'pending', attempts = attempts - 1, held_until = NULL
+WHERE run = ANY($1::uuid[]) AND state = 'running'
+"""
+# The run stays: a process that was only slow, or cut off, may still say how it ended.
 _ABANDONED = f"""
-UPDATE operations SET run = gen_random_uuid(), held_until = clock_timestamp() + $1::interval, reached = true
-WHERE id IN (SELECT id FROM operations WHERE state = 'running' AND held_until < clock_timestamp() LIMIT $2
-             FOR UPDATE SKIP LOCKED)
+UPDATE operations SET held_until = clock_timestamp() + $1::interval, reached = true
+WHERE id IN (SELECT id FROM operations WHERE state = 'running' AND held_until < clock_timestamp()
+             AND NOT run = ANY($3::uuid[]) LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}
 """  # noqa: S608  # constants
 _CANCEL = """
@@ -172,17 +180,24 @@ class Queue:
         self.added()
         return bool(row and row[1])
 
-    async def claim(self, most: int) -> list[Operation]:
-        """Take operations whose turn it is; they are held by this process."""
-        return await self._taken(_CLAIM, most)
-
-    async def abandoned(self, most: int) -> list[Operation]:
-        """Take over operations that were running in a process that is gone: whether they were sent is not known."""
-        return await self._taken(_ABANDONED, most)
-
-    async def _taken(self, statement: str, most: int) -> list[Operation]:
+    async def claim(self, runs: Sequence[UUID]) -> list[Operation]:
+        """Take operations whose turn it is, one for each of these runs at most; they are held by this process."""
         with translated():
-            rows = await self._pool.fetch(statement, HELD, most)
+            rows = await self._pool.fetch(_CLAIM, HELD, runs)
+        return [Operation(*row) for row in rows]
+
+    async def give_back(self, runs: Sequence[UUID]) -> None:
+        """Put back what was claimed and never sent."""
+        with translated():
+            await self._pool.execute(_GIVE_BACK, runs)
+
+    async def abandoned(self, most: int, held: Collection[UUID]) -> list[Operation]:
+        """Take over operations that were running in a process that is gone: whether they were sent is not known.
+
+        `held` are the runs of this process: it may only have been unable to say that it holds them.
+        """
+        with translated():
+            rows = await self._pool.fetch(_ABANDONED, HELD, most, list(held))
         return [Operation(*row) for row in rows]
 
     async def end(self, operation: Operation, end: End) -> bool:

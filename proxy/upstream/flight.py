@@ -34,9 +34,13 @@ class Flight:
 
 
 class GatewayAnswer(aiohttp.ClientResponse):
-    """An answer that gives its slot back when it ends, however it does."""
+    """An answer that gives its slot back when it ends, however it does.
+
+    `repeated`: an attempt before this one may have reached the upstream, and its answer did not come.
+    """
 
     flight: Flight | None = None
+    repeated = False
 
     def holds(self, flight: Flight) -> None:
         """Take over the slot of the attempt that this is the answer to."""
