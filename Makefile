@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SECONDS ?= 60
 N       ?= 1000000
 
-.PHONY: help setup demo test check bench fuzz properties faults nonces guard-corpus softhsm clean
+.PHONY: help setup demo test check bench fuzz properties faults matrix soak nonces guard-corpus softhsm clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -67,6 +67,14 @@ WALKED = tests/integration/test_custodians.py tests/integration/test_keys_page.p
 faults: $(VENV)/.dev ## the tests of faults, with the long ones; rotations are killed KILLS=10 times each
 	@$(MAKE) --no-print-directory softhsm
 	@KILLS=$(KILLS) "$(CURDIR)/$(BIN)/python" -m pytest -v tests/faults $(WALKED)
+
+SEEDS ?= 200
+matrix: $(VENV)/.dev ## charges under faults at each of their steps, SEEDS=200 of them; SEED=n repeats one
+	@SEEDS=$(SEEDS) "$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 2 --dist load tests/faults/test_charges.py
+
+SOAKED = $(if $(SEED),--seed $(SEED))
+soak: $(VENV)/.dev ## payments and webhooks with random kills, for MINUTES=30; prints a table; SEED=n repeats one
+	@"$(CURDIR)/$(BIN)/python" -m tests.soak --minutes $(MINUTES) $(SOAKED)
 
 SEALS ?= 10000000
 nonces: $(VENV)/.dev ## seal SEALS=10000000 values and look for a nonce that comes twice

@@ -81,15 +81,6 @@ async def _ended(world: Charging, path: str, but: str) -> str:
         await asyncio.sleep(0.05)
 
 
-async def first_pays(world: Charging, first: PanlessProcess, other: PanlessProcess, *about, **more) -> tuple:
-    """Let the first process pay."""
-    world.panless = first
-    sending = asyncio.ensure_future(world.pay(*about, **more))
-    await asyncio.sleep(0)
-    world.panless = other
-    return await sending
-
-
 @pytest.mark.parametrize(("route", "second"), [("plain", (409, "outcome_unknown")), ("keyed", (200, ""))])
 async def test_of_two_that_race_for_a_key_the_one_that_had_it_is_killed(world, amount, route, second):
     key = f"raced-{amount}-x"
@@ -103,7 +94,7 @@ async def test_of_two_that_race_for_a_key_the_one_that_had_it_is_killed(world, a
     gateway.hanging = hanging
     async with beside(world) as (first, other):
         both = (first, other)
-        racing = [asyncio.create_task(first_pays(world, each, other, route, key, amount)) for each in both]
+        racing = [asyncio.create_task(world.pay(route, key, amount, at=each)) for each in both]
         await soon(hangs.wait())
         await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
         (lost,) = [number for number, task in enumerate(racing) if task.done()]
@@ -135,9 +126,9 @@ def stops(world: Charging, process: PanlessProcess, key: str) -> Trap:
 @pytest.mark.parametrize(("route", "second"), [("plain", (409, "outcome_unknown")), ("keyed", (200, ""))])
 async def test_one_that_was_stopped_for_long_goes_on_while_another_has_taken_over(world, amount, route, second):
     key = f"stopped-{amount}-x"
-    async with beside(world) as (first, other):
+    async with beside(world) as (first, _other):
         trap = stops(world, first, key)
-        sending = asyncio.create_task(first_pays(world, first, other, route, key, amount))
+        sending = asyncio.create_task(world.pay(route, key, amount, at=first))
         await soon(trap.met.wait())
         await world.lapse()
         assert code(await world.pay(route, key, amount)) == second
@@ -152,9 +143,9 @@ async def test_one_that_was_stopped_for_long_goes_on_while_another_has_taken_ove
 @pytest.mark.parametrize("route", ["plain", "keyed"])
 async def test_an_operation_that_was_given_up_meanwhile_ends_as_it_did(world, amount, route):
     key = f"operated-{amount}-x"
-    async with beside(world) as (first, other):
+    async with beside(world) as (first, _other):
         trap = stops(world, first, key)
-        status, headers, _ = await first_pays(world, first, other, route, key, amount, later=True)
+        status, headers, _ = await world.pay(route, key, amount, later=True, at=first)
         assert status == 202
         await soon(trap.met.wait())
         await world.lapse()
@@ -170,7 +161,7 @@ async def test_one_that_was_stopped_for_longer_than_it_holds_a_key_sends_nothing
     key = f"settled-{amount}-x"
     async with beside(world) as (first, other):
         trap = stops(world, first, key)
-        sending = asyncio.create_task(first_pays(world, first, other, "plain", key, amount))
+        sending = asyncio.create_task(world.pay("plain", key, amount, at=first))
         await soon(trap.met.wait())
         await asyncio.sleep(16)
         assert code(await world.pay("plain", key, amount)) == (409, "outcome_unknown")

@@ -93,15 +93,20 @@ class Charging:
         later: bool = False,
         card: dict | None = None,
         about: str | None = None,
+        at: PanlessProcess | None = None,
     ) -> tuple[int, dict, bytes]:
-        """Charge the card; raises a ClientError or TimeoutError where there is no answer. `about`: for `request_id`."""
+        """Charge the card; raises a ClientError or TimeoutError where there is no answer. `about`: for `request_id`;
+        `at`: another Panless.
+        """
         headers = {"Panless-Key": self.key, "X-Request-Id": request_id(key or str(about))}
         if key is not None:
             headers["Idempotency-Key"] = key
         if later:
             headers["Prefer"] = "respond-async"
         body = {"card": card or {"number": self.token}, "amount": amount}
-        async with self.client.post(f"{self.outbound}/{route}/charges", json=body, headers=headers) as answer:
+        async with self.client.post(
+            f"{(at or self.panless).urls['outbound']}/{route}/charges", json=body, headers=headers
+        ) as answer:
             return answer.status, dict(answer.headers), await answer.read()
 
     async def ask(self, path: str, method: str = "GET") -> tuple[int, bytes]:
