@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -129,7 +130,7 @@ class Idempotency:
         self._metrics.idempotent.labels(order.route.name, "sent").inc()
         answered = False
         try:
-            async with self._sending.send(order) as sent:
+            async with self._sending.send(replace(order, again=not fresh)) as sent:
                 answered = True
                 answer = await self._sending.answer(order, sent, whole=True)
         except PanlessError as error:

@@ -137,7 +137,9 @@ class Sending:
             kinds = frozenset(reference.kind.name for reference in wanted)
             permit = await self.decide(permit.principal, route, exchange, kinds)
             permit = replace(permit, certificate=await self._upstream.certificate(route))
-        revealed = await self._vault.reveal(wanted, permit, exchange.context) if wanted else []
+        revealed: Sequence[Revealed] = []
+        if wanted:
+            revealed = await self._vault.reveal(wanted, permit, exchange.context, again=order.again)
         for reference in wanted:
             self._metrics.values.labels("reveal", reference.kind.name).inc()
         secrets = await self._secrets(order, permit, revealed)

@@ -114,6 +114,7 @@ class Working:
             await self._sending.references(plan, permit, exchange),
             renew=lambda filled: with_digests(incoming, filled),
             protected=operation.key is not None,
+            again=operation.reached,
         )
 
     async def _undone(

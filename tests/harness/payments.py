@@ -22,6 +22,13 @@ from vault.store.database import Role
 LATER = "{ attempts = 3, give_up_hours = 1 }"
 TOLD = '{{ notify = {{ upstream = "{app}/told", sign = {{ secret = "file:told.key" }} }} }}'
 SIGNED_WITH = "whsec_" + base64.b64encode(b"operations are told with this").decode()
+ONCE = """
+[[inbound]]
+name     = "once"
+path     = "/once"
+upstream = "{app}"
+fields   = [{{ at = "$.card.number", kind = "pan", limits = {{ uses = 1 }} }}]
+"""
 ROUTE = """
 [[outbound]]
 name         = "{name}"
@@ -51,7 +58,7 @@ def routes(gateway: str, app: str) -> str:
         "told": "",
     }
     later = {"told": TOLD.format(app=app)}
-    return "".join(
+    return ONCE.format(app=app) + "".join(
         ROUTE.format(name=name, gateway=gateway, fields=fields, later=later.get(name, LATER), more=text)
         for name, text in more.items()
     )
