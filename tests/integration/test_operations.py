@@ -247,3 +247,25 @@ async def test_an_application_that_is_away_is_told_later(world):
         await asyncio.sleep(0.02)
     ids = {each.header("webhook-id") for each in world.app.received if each.target == "/told"}
     assert len(ids) == 1
+
+
+async def test_a_gateway_that_hangs_holds_up_no_other_routes_operations(world):
+    hangs = asyncio.Event()
+
+    def answer(received):
+        if received.header("Idempotency-Key") is None:
+            return Answer()
+
+        async def wait(writer):
+            await hangs.wait()
+            writer.write(Answer().bytes())
+
+        return Answer(stream=wait)
+
+    world.gateway.answer = answer
+    card = await world.card()
+    stuck = [await world.later("keyed", card) for _ in range(20)]
+    assert (await world.ended(await world.later("plain", card)))["status"] == "succeeded"
+    hangs.set()
+    for path in stuck:
+        assert (await world.ended(path))["status"] == "succeeded"
