@@ -35,7 +35,7 @@ CREATE INDEX idempotency_expires_at ON idempotency (expires_at);
 CREATE INDEX idempotency_run ON idempotency (run);
 
 -- Asynchronous payments: the queue. `key` is the idempotency key that goes to the gateway, `sequence` what of one
--- customer's is sent in order.
+-- customer's is sent in order; its time to give up counts from `begun_at`.
 CREATE TABLE operations (
   id         uuid PRIMARY KEY,
   number     bigint GENERATED ALWAYS AS IDENTITY,
@@ -57,6 +57,7 @@ CREATE TABLE operations (
   answer     uuid,
   request_id text NOT NULL,
   created_at timestamptz NOT NULL,
+  begun_at   timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   ended_at   timestamptz
 );

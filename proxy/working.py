@@ -135,7 +135,7 @@ class Working:
             return True
         hours = timedelta(hours=settings.give_up_hours)
         too_often = effect is Effect.UNSURE and operation.attempts >= settings.attempts
-        return too_often or datetime.now(UTC) - operation.created_at > hours
+        return too_often or datetime.now(UTC) - operation.begun_at > hours
 
     async def _end(
         self, operation: Operation, state: State, *, code: str | None = None, answer: Answer | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,6 +40,19 @@ def event(
         origin=context.origin,
         request_id=context.request_id,
         tokens=tuple(map(str, tokens)),
+    )
+
+
+def by_operator() -> str:
+    """Name the account that runs a command, as the origin of an event."""
+    return f"operator {getpass.getuser()}"
+
+
+def operator_event(action: str, about: str, tenant: str | None = None, at: datetime | None = None) -> Event:
+    """Return the event of what an operator's command does now, or did at a time, to what `about` names."""
+    at = at or datetime.now(UTC)
+    return Event(
+        at=at, action=action, outcome=Outcome.PERMITTED, destination=about, tenant=tenant, origin=by_operator()
     )
 
 

@@ -9,28 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from proxy.cli.credentials import (
     certificate_in,
     certificate_option,
     check_name,
     documents,
-    empty_row,
     expires_option,
     grace_option,
     key_option,
-    row,
-    table,
-    told,
+    show,
+    tell_new,
+    tell_revoked,
 )
-from proxy.cli.running import config_option, opened, run
+from proxy.cli.running import config_option, json_option, opened, run
 from proxy.config import load
 from vault.upkeep import apps as applications
 from vault.upkeep.apps import Application
 from vault.upkeep.credentials import Credential
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_ADVICE = (
+    "Keep it now: only its digest is stored. The application sends it as Panless-Key, or where the",
+    "gateway's SDK puts the gateway's key.",
+)
 
 
 @click.group()
@@ -66,20 +67,7 @@ def add(
     named = [*(route.apps for route in config.outbound), *(route.apps or () for route in config.inbound)]
     if not any(name in apps for apps in named):
         click.echo(f"No outbound route of {config_file} names {name} in its `apps` yet.", err=True)
-    if as_json:
-        click.echo(json.dumps(told({"app": name}, key, certificate)))
-    elif certificate is not None:
-        click.echo(f"{name} is known by certificate {certificate.digest.hex()}.")
-    else:
-        _show(key)
-
-
-def _show(key: str) -> None:
-    click.echo(key)
-    click.echo(
-        "Keep it now: only its digest is stored. The application sends it as Panless-Key, or where the", err=True
-    )
-    click.echo("gateway's SDK puts the gateway's key.", err=True)
+    tell_new({"app": name}, key, certificate, as_json=as_json, advice=_ADVICE)
 
 
 async def _add(
@@ -91,18 +79,14 @@ async def _add(
 
 @app.command("list")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@json_option
 def list_(config_file: Path, as_json: bool) -> None:
     """Show all applications and every key: since when, until when, when it was last used."""
     found = run(_list(config_file))
     if as_json:
         click.echo(json.dumps([_document(each) for each in found], indent=2))
         return
-    shown = table("application", "tenant")
-    for each in found:
-        for cells in [row(key) for key in each.keys] or [empty_row()]:
-            shown.add_row(each.row.name, each.row.tenant, *cells)
-    Console().print(shown)
+    show(("application", "tenant"), (((each.row.name, each.row.tenant), each.keys) for each in found))
 
 
 def _document(each: Application) -> dict[str, Any]:
@@ -135,10 +119,7 @@ def rotate(name: str, config_file: Path, grace: timedelta, expires: timedelta | 
     Certificates stay as they are: register the next one with `panless app add NAME --certificate FILE`.
     """
     key = run(_rotate(config_file, name, grace, expires))
-    if as_json:
-        click.echo(json.dumps({"app": name, "key": key}))
-    else:
-        _show(key)
+    tell_new({"app": name}, key, as_json=as_json, advice=_ADVICE)
 
 
 async def _rotate(config_file: Path, name: str, grace: timedelta, expires: timedelta | None) -> str:
@@ -153,7 +134,7 @@ async def _rotate(config_file: Path, name: str, grace: timedelta, expires: timed
 def revoke(name: str, config_file: Path, key: str | None) -> None:
     """Revoke all keys and certificates of application NAME, or one. Requests with them are refused from then on."""
     revoked = run(_revoke(config_file, name, key))
-    click.echo(f"{revoked} {'key' if revoked == 1 else 'keys'} of {name} revoked.")
+    tell_revoked(name, revoked)
 
 
 async def _revoke(config_file: Path, name: str, key: str | None) -> int:

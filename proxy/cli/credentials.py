@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from vault.upkeep.credentials import Credential, CredentialRow, read_certificate
@@ -57,9 +59,35 @@ def certificate_in(file: Path | None) -> Credential | None:
         raise click.BadParameter("the file holds no certificate in PEM", param_hint="--certificate") from None
 
 
-def told(who: dict[str, str], key: str, certificate: Credential | None) -> dict[str, str]:
-    """Return what --json prints of a new key, or of a certificate that was registered."""
-    return who | ({"key": key} if certificate is None else {"certificate": certificate.digest.hex()})
+def tell_new(
+    who: dict[str, str], key: str, certificate: Credential | None = None, *, as_json: bool, advice: Sequence[str]
+) -> None:
+    """Print a new key, once, or the certificate that was registered. `who`: whose it is, their name first."""
+    if as_json:
+        click.echo(
+            json.dumps(who | ({"key": key} if certificate is None else {"certificate": certificate.digest.hex()}))
+        )
+    elif certificate is not None:
+        click.echo(f"{next(iter(who.values()))} is known by certificate {certificate.digest.hex()}.")
+    else:
+        click.echo(key)
+        for line in advice:
+            click.echo(line, err=True)
+
+
+def tell_revoked(name: str, revoked: int) -> None:
+    click.echo(f"{revoked} {'key' if revoked == 1 else 'keys'} of {name} revoked.")
+
+
+def show(columns: Sequence[str], holders: Iterable[tuple[Sequence[str], Sequence[CredentialRow]]]) -> None:
+    """Print a table: whose, then of each key what there is to know."""
+    shown = Table()
+    for column in (*columns, "key", "kind", "state", "since", "expires", "last use"):
+        shown.add_column(column, no_wrap=column == "key", overflow="fold", min_width=10 if column == "key" else None)
+    for whose, keys in holders:
+        for cells in [_cells(key) for key in keys] or [["-"] * 6]:
+            shown.add_row(*whose, *cells)
+    Console().print(shown)
 
 
 def documents(keys: Sequence[CredentialRow]) -> list[dict[str, str | None]]:
@@ -77,18 +105,6 @@ def documents(keys: Sequence[CredentialRow]) -> list[dict[str, str | None]]:
     ]
 
 
-def table(*columns: str) -> Table:
-    """Return an empty table: whose, then of each key what `row` gives."""
-    made = Table()
-    for column in (*columns, "key", "kind", "state", "since", "expires", "last use"):
-        made.add_column(column, no_wrap=column == "key", overflow="fold", min_width=10 if column == "key" else None)
-    return made
-
-
-def row(key: CredentialRow) -> list[str]:
+def _cells(key: CredentialRow) -> list[str]:
     times = (key.created_at, key.expires_at, key.last_used_at)
     return [key.id, key.kind, key.state(datetime.now(UTC)), *(f"{at:%Y-%m-%d %H:%M}" if at else "-" for at in times)]
-
-
-def empty_row() -> list[str]:
-    return ["-"] * 6

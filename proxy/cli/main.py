@@ -23,6 +23,11 @@ Start here:
   panless app add NAME --config FILE  give an application its key
 
 \b
+When a payment is in doubt:
+  panless idempotency list -c FILE    keys of applications whose outcome is unknown, and settling them
+  panless operations list -c FILE     payments that are sent later: waiting, ended, unknown
+
+\b
 For the security team:
   panless audit list --config FILE    who revealed what, when, and where it went
   panless audit verify --config FILE  prove that nothing was changed
@@ -42,9 +47,11 @@ _COMMANDS = {
     "ca": "ca.ca",
     "check": "check.check",
     "demo": "demo.demo",
+    "idempotency": "idempotency.idempotency",
     "keys": "keys.keys",
     "limits": "limits.limits",
     "migrate": "operate.migrate",
+    "operations": "operations.operations",
     "operator": "operators.operator",
     "policy": "policy.policy",
     "reveal": "reveal.reveal",

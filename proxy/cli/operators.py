@@ -8,27 +8,25 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from proxy.cli.credentials import (
     certificate_in,
     certificate_option,
     check_name,
     documents,
-    empty_row,
     expires_option,
     grace_option,
     key_option,
-    row,
-    table,
-    told,
+    show,
+    tell_new,
+    tell_revoked,
 )
-from proxy.cli.running import config_option, opened, run
+from proxy.cli.running import config_option, json_option, opened, run
 from vault.upkeep import operators as people
 from vault.upkeep.credentials import Credential
 from vault.upkeep.operators import KnownOperator, OperatorRole
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_ADVICE = ("Hand it over now: only its digest is stored.",)
 
 
 @click.group()
@@ -64,17 +62,7 @@ def add(
     check_name(name)
     certificate = certificate_in(certificate_file)
     key = run(_add(config_file, name, OperatorRole(role), expires, certificate))
-    if as_json:
-        click.echo(json.dumps(told({"operator": name, "role": role}, key, certificate)))
-    elif certificate is not None:
-        click.echo(f"{name} is known by certificate {certificate.digest.hex()}.")
-    else:
-        _show(key)
-
-
-def _show(key: str) -> None:
-    click.echo(key)
-    click.echo("Hand it over now: only its digest is stored.", err=True)
+    tell_new({"operator": name, "role": role}, key, certificate, as_json=as_json, advice=_ADVICE)
 
 
 async def _add(
@@ -94,11 +82,7 @@ def list_(config_file: Path, as_json: bool) -> None:
         shown = [{"operator": each.row.name, "role": each.row.role, "keys": documents(each.keys)} for each in found]
         click.echo(json.dumps(shown, indent=2))
         return
-    rows = table("operator", "role")
-    for each in found:
-        for cells in [row(key) for key in each.keys] or [empty_row()]:
-            rows.add_row(each.row.name, each.row.role, *cells)
-    Console().print(rows)
+    show(("operator", "role"), (((each.row.name, each.row.role), each.keys) for each in found))
 
 
 async def _list(config_file: Path) -> Sequence[KnownOperator]:
@@ -115,10 +99,7 @@ async def _list(config_file: Path) -> Sequence[KnownOperator]:
 def rotate(name: str, config_file: Path, grace: timedelta, expires: timedelta | None, as_json: bool) -> None:
     """Give operator NAME a new key and print it; their old keys work on for the grace, then end."""
     key = run(_rotate(config_file, name, grace, expires))
-    if as_json:
-        click.echo(json.dumps({"operator": name, "key": key}))
-    else:
-        _show(key)
+    tell_new({"operator": name}, key, as_json=as_json, advice=_ADVICE)
 
 
 async def _rotate(config_file: Path, name: str, grace: timedelta, expires: timedelta | None) -> str:
@@ -133,7 +114,7 @@ async def _rotate(config_file: Path, name: str, grace: timedelta, expires: timed
 def revoke(name: str, config_file: Path, key: str | None) -> None:
     """Revoke all keys and certificates of operator NAME, or one."""
     revoked = run(_revoke(config_file, name, key))
-    click.echo(f"{revoked} {'key' if revoked == 1 else 'keys'} of {name} revoked.")
+    tell_revoked(name, revoked)
 
 
 async def _revoke(config_file: Path, name: str, key: str | None) -> int:

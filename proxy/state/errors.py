@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proxy.errors import RequestError
+from vault.errors import PanlessError
 
 
 class IdempotencyKeyMissing(RequestError):
@@ -51,3 +52,15 @@ class OperationUnderWay(RequestError):
     code = "operation_under_way"
     message = "Operation {operation} is {state}; it cannot be cancelled any more."
     remedy = "Wait for its end, and undo the payment at the gateway if need be."
+
+
+class KeyNotSettled(PanlessError):
+    code = "key_not_settled"
+    message = "Application {app} has no idempotency key like that on route {route} whose outcome is unknown."
+    remedy = "`panless idempotency list --state unknown` shows them."
+
+
+class OperationNotSettled(PanlessError):
+    code = "operation_not_settled"
+    message = "The operation is {state}; this is for one that is {states}."
+    remedy = "`panless operations show ID` tells what has become of it; nothing was changed."

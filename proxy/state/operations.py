@@ -18,8 +18,8 @@ from vault.documents import Document
 
 State = Literal["pending", "running", "succeeded", "failed", "unknown", "cancelled", "dead"]
 
-_COLUMNS = """id, tenant, app, route, state, key, sequence, request, attempts, reached, coalesce(run, id), status, code,
-answer, request_id, created_at, updated_at, ended_at"""
+COLUMNS = """id, tenant, app, route, state, key, sequence, request, attempts, reached, coalesce(run, id), status, code,
+answer, request_id, created_at, begun_at, updated_at, ended_at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Operation:
     answer: UUID | None
     request_id: str
     created_at: datetime
+    begun_at: datetime
     updated_at: datetime
     ended_at: datetime | None
 
@@ -71,8 +72,9 @@ class End:
 
 _ENQUEUED = """
 INSERT INTO operations (id, tenant, app, route, state, key, sequence, request, next_run, request_id, created_at,
-                        updated_at)
-SELECT $7::uuid, $2, $8, $9, 'pending', $10, $11, $1, clock_timestamp(), $12, clock_timestamp(), clock_timestamp()
+                        begun_at, updated_at)
+SELECT $7::uuid, $2, $8, $9, 'pending', $10, $11, $1, clock_timestamp(), $12, clock_timestamp(), clock_timestamp(),
+       clock_timestamp()
 """
 _ENQUEUE = f"""
 WITH {document_part(1)}, operation AS ({_ENQUEUED} RETURNING 1)
@@ -102,7 +104,7 @@ WHERE id IN (
     WHERE earlier.tenant = mine.tenant AND earlier.route = mine.route AND earlier.sequence = mine.sequence
       AND earlier.number < mine.number AND earlier.state IN ('pending', 'running'))
   ORDER BY next_run, number LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """  # noqa: S608  # constants
 _END = """
 WITH done AS (
@@ -128,7 +130,7 @@ _ABANDONED = f"""
 UPDATE operations SET run = gen_random_uuid(), held_until = clock_timestamp() + $1::interval, reached = true
 WHERE id IN (SELECT id FROM operations WHERE state = 'running' AND held_until < clock_timestamp() LIMIT $2
              FOR UPDATE SKIP LOCKED)
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """  # noqa: S608  # constants
 _CANCEL = """
 UPDATE operations SET state = 'cancelled', updated_at = clock_timestamp(), ended_at = clock_timestamp()
@@ -207,7 +209,7 @@ class Queue:
     async def find(self, operation: UUID, executor: Connection | None = None) -> Operation | None:
         with translated():
             row = await (executor or self._pool).fetchrow(
-                f"SELECT {_COLUMNS} FROM operations WHERE id = $1",  # noqa: S608  # constant columns
+                f"SELECT {COLUMNS} FROM operations WHERE id = $1",  # noqa: S608  # constant columns
                 operation,
             )
         return Operation(*row) if row is not None else None

@@ -29,7 +29,7 @@ class Flight:
         """Return what to raise. Who reads slowly can use up the whole: only a stall is the upstream's failure."""
         if until >= self.ends:
             return UpstreamWholeTimeout(reached="yes", route=route.name)
-        self.slot.failed()
+        self.slot.failed(UpstreamStalled.code)
         return UpstreamStalled(reached="yes", route=route.name)
 
 
@@ -42,7 +42,7 @@ class GatewayAnswer(aiohttp.ClientResponse):
         """Take over the slot of the attempt that this is the answer to."""
         self.flight = flight
         if self.status in UNAVAILABLE:
-            flight.slot.failed()
+            flight.slot.failed(str(self.status))
         elif flight.slot.is_probe:
             flight.slot.succeeded()
         self.content.on_eof(self._read)
@@ -89,6 +89,7 @@ async def _piece(answer: aiohttp.ClientResponse, flight: Flight | None, route: R
     except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
         if flight is not None and until is not None and expired:
             raise flight.timed_out(until, route) from None
+        failure = translated(error, route.name, "yes")
         if flight is not None:
-            flight.slot.failed()
-        raise translated(error, route.name, "yes") from None
+            flight.slot.failed(failure.code)
+        raise failure from None

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import aiohttp
-import structlog
 
 from proxy.edge.upstream_metrics import UpstreamMetrics
 from proxy.errors import RequestError, UpstreamError
@@ -24,8 +23,6 @@ from vault.errors import PanlessError
 Given = TypeVar("Given")
 # Makes one attempt. Who returns something has taken the slot over, and leaves it.
 Once = Callable[[Attempt, Slot], Awaitable[Given]]
-
-log = structlog.get_logger()
 
 
 class Repeating:
@@ -88,8 +85,8 @@ class Repeating:
         failure: RequestError = translated(error, self._route.name, attempt.reached)
         if expired and isinstance(error, TimeoutError):
             failure = attempt.timed_out()
-        if _is_of_upstream(failure, attempt) and slot.failed():
-            log.warning("upstream_circuit_opened", route=self._route.name, code=failure.code)
+        if _is_of_upstream(failure, attempt):
+            slot.failed(failure.code)
         return failure
 
     def _count(self, outcome: str) -> None:

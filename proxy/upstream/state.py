@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+import structlog
+
 from proxy.edge.upstream_metrics import UpstreamMetrics
 from proxy.routes import Route
 from proxy.upstream.backoff import RetryBudget
@@ -14,6 +16,8 @@ from proxy.upstream.settings import UpstreamSettings
 
 # Of a route without a breaker: what is said with it changes nothing.
 _NO_PERIOD = -1
+
+log = structlog.get_logger()
 
 
 class Upstream:
@@ -35,14 +39,15 @@ class Upstream:
     def enter(self, route: Route, settings: UpstreamSettings) -> Slot:
         """Return a slot for one attempt, which has to be left; raises as `check` does."""
         self.check(route, settings)
-        return Slot(self, settings)
+        return Slot(self, route, settings)
 
 
 class Slot:
     """The place of one attempt among those in flight. What is said of it counts once, and leaving it counts once."""
 
-    def __init__(self, upstream: Upstream, settings: UpstreamSettings) -> None:
+    def __init__(self, upstream: Upstream, route: Route, settings: UpstreamSettings) -> None:
         self._upstream = upstream
+        self._route = route.name
         self._settings = settings.breaker
         self._period = upstream.breaker.admit() if settings.breaker.failures else _NO_PERIOD
         self._left = self._told = False
@@ -57,15 +62,16 @@ class Slot:
             self._told = True
             self._upstream.breaker.succeeded(self._period)
 
-    def failed(self) -> bool:
-        """Return whether the circuit has opened by it."""
+    def failed(self, code: str) -> None:
+        """Count a failure; `code`, of an error or a status, is for the log, if the circuit opens by it."""
         if self._told:
-            return False
+            return
         self._told = True
         limits = self._settings
-        return self._upstream.breaker.failed(
+        if self._upstream.breaker.failed(
             self._period, time.monotonic(), failures=limits.failures, open_seconds=limits.open_seconds
-        )
+        ):
+            log.warning("upstream_circuit_opened", route=self._route, code=code, seconds=limits.open_seconds)
 
     def leave(self) -> None:
         """Make room. If nothing was said before, it counts neither way."""

@@ -29,9 +29,9 @@ def _circuit(gateway) -> str:
 
 
 async def test_a_dead_gateway_is_left_alone_and_asked_again(world):
-    world.gateway.will(always=Fault("cut", at=0))
-    for _ in range(3):
-        assert (await world.charge("dead")).code == "upstream_disconnected"
+    world.gateway.will(Fault("cut", at=0), always=Fault("error_before", status=503))
+    assert (await world.charge("dead")).code == "upstream_disconnected"
+    assert [(await world.charge("dead")).status for _ in range(2)] == [503, 503]
     revealed = await world.reveals("dead")
     refused = await world.charge("dead")
     assert (refused.status, refused.code, refused.reached) == (503, "upstream_circuit_open", "no")

@@ -215,8 +215,6 @@ async def test_one_that_was_running_when_its_process_ended(world, route, state):
 async def test_one_that_never_got_through_is_dead_when_its_time_is_up(world):
     world.gateway.answer = Answer(429)
     path = await world.later("plain", await world.card())
-    await world.sql(
-        "UPDATE operations SET created_at = created_at - interval '2 h' WHERE state IN ('pending', 'running')"
-    )
+    await world.sql("UPDATE operations SET begun_at = begun_at - interval '2 h' WHERE state IN ('pending', 'running')")
     told = await world.ended(path)
     assert (told["status"], told["code"]) == ("dead", "answered_429")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from vault.audit.event import Event, Outcome
 from vault.audit.tree import Tree
 from vault.errors import AuditExportRefused
+from vault.recorded import by_operator
 from vault.store import checkpoints, pruning, sinks
 from vault.store.audit import append
 from vault.store.database import Database, Role, translated
@@ -73,7 +73,7 @@ async def _prune(database: Database, size: int, tree: Tree, due: Sequence[str], 
         action=PRUNE,
         outcome=Outcome.PERMITTED,
         destination=str(out),
-        origin=f"operator {getpass.getuser()}",
+        origin=by_operator(),
         begins=begins_text(tree),
     )
     connection = await database.connect(Role.OWNER)

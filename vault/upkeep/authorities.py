@@ -5,18 +5,16 @@ One is active and signs. A next one can be made beforehand, so that clients lear
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
-from vault.audit.event import Event, Outcome
 from vault.crypto.certificates import StoredAuthority
 from vault.errors import AuthorityNextExists, AuthorityNextMissing
 from vault.keys.authority_key import authority_secret, make_authority
 from vault.keys.keks import Keks
+from vault.recorded import operator_event
 from vault.store.audit import append
 from vault.store.authorities import activate_next, active_authority, add_authority, list_authorities
 from vault.store.database import Connection, Database, Role, translated
@@ -75,7 +73,7 @@ async def activate(keks: Keks, database: Database) -> UUID:
         activated = await activate_next(connection)
         if activated is None:
             raise AuthorityNextMissing
-        await append(connection, [_event("ca.activate", activated)])
+        await append(connection, [operator_event("ca.activate", f"authority {activated}")])
     return activated
 
 
@@ -86,7 +84,7 @@ async def _make(
         made = await make_authority(own, state)
         if not await add_authority(connection, made):
             return None
-        await append(connection, [_event(action, made.id)])
+        await append(connection, [operator_event(action, f"authority {made.id}")])
     return made
 
 
@@ -100,13 +98,3 @@ async def _changing(keks: Keks, database: Database) -> AsyncIterator[tuple[Conne
                 yield connection, keks.on(KeyRows(connection))
     finally:
         await connection.close()
-
-
-def _event(action: str, authority_id: UUID) -> Event:
-    return Event(
-        at=datetime.now(UTC),
-        action=action,
-        outcome=Outcome.PERMITTED,
-        destination=f"authority {authority_id}",
-        origin=f"operator {getpass.getuser()}",
-    )

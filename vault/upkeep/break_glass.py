@@ -9,7 +9,6 @@ Rules:
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from vault.keys.keyring import Keyring
 from vault.kinds import KINDS, Storage
 from vault.operators import Operator, OperatorRole, Operators
 from vault.policy import GlassPermit
+from vault.recorded import by_operator
 from vault.requests import Context
 from vault.sensitive import Sensitive
 from vault.store.audit import append
@@ -87,7 +87,7 @@ class BreakGlass:
         self._connection = connection
         self._enabled = enabled
         self._lifetime = lifetime
-        self._context = Context("-", "-", "-", f"operator {getpass.getuser()}")
+        self._context = Context("-", "-", "-", by_operator())
 
     @classmethod
     @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from vault.crypto.credentials import (
     read_certificate,
 )
 from vault.errors import CredentialInUse
+from vault.recorded import by_operator
 from vault.store.audit import append
 from vault.store.credentials import ID_DIGITS, CredentialRow, CredentialTable
 from vault.store.database import Connection, Database, Role, translated
@@ -58,7 +58,7 @@ class Change:
             tenant=tenant,
             operator=operator,
             reason=f"key {key}" if key else None,
-            origin=f"operator {getpass.getuser()}",
+            origin=by_operator(),
         )
         await append(self.connection, [done])
 

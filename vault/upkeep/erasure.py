@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from vault.crypto.fingerprint import fingerprint
 from vault.errors import TokensNotFound
 from vault.keys.keks import EVERY_TENANT
 from vault.kinds import PAN
+from vault.recorded import by_operator
 from vault.sensitive import Sensitive
 from vault.store.audit import append
 from vault.store.database import Database, Role, translated
@@ -150,8 +150,8 @@ async def _erase(work: Work, tokens: Sequence[UUID]) -> list[UUID]:
 
 def _event(at: datetime, tenant: str, gone: Sequence[tuple[UUID, str]]) -> Event:
     names = tuple(type_id("tok", token) for token, owner in gone if owner == tenant)
-    operator = f"operator {getpass.getuser()}"
-    return Event(at=at, action="erase", outcome=Outcome.PERMITTED, tenant=tenant, origin=operator, tokens=names)
+    erased = Event(at=at, action="erase", outcome=Outcome.PERMITTED, tenant=tenant, tokens=names)
+    return replace(erased, origin=by_operator())
 
 
 def _receipt(erasure: Erasure, erased: Sequence[UUID]) -> str:

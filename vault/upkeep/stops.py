@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vault.audit.event import Event, Outcome
 from vault.errors import StopNotFound
-from vault.store.audit import append
-from vault.store.database import Database, Role, translated
+from vault.store.database import Database
 from vault.store.velocity import Stop, Total, list_stops, list_totals, resume
+from vault.upkeep.changes import operator_change, operator_look
 
 __all__ = ["Brakes", "Stop", "Total", "look", "release"]
 
@@ -29,31 +27,12 @@ class Brakes:
 async def look(database: Database) -> Brakes:
     """Return what holds now."""
     now = datetime.now(UTC)
-    connection = await database.connect(Role.OWNER)
-    try:
+    async with operator_look(database) as connection:
         return Brakes(await list_stops(connection, now), await list_totals(connection, now, SHOWN))
-    finally:
-        await connection.close()
 
 
 async def release(database: Database, subject: str) -> None:
     """Let a subject go on; raises StopNotFound. Running processes follow within a second."""
-    connection = await database.connect(Role.OWNER)
-    try:
-        with translated():
-            async with connection.transaction():
-                if not await resume(connection, subject):
-                    raise StopNotFound(subject=subject)
-                await append(connection, [_event(subject)])
-    finally:
-        await connection.close()
-
-
-def _event(subject: str) -> Event:
-    return Event(
-        at=datetime.now(UTC),
-        action="velocity.resume",
-        outcome=Outcome.PERMITTED,
-        destination=subject,
-        origin=f"operator {getpass.getuser()}",
-    )
+    async with operator_change(database, "velocity.resume", subject) as connection:
+        if not await resume(connection, subject):
+            raise StopNotFound(subject=subject)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
-from proxy.errors import BodyIncomplete
+from proxy.errors import BodyIncomplete, UpstreamError
 from proxy.rewrite.message import Message
 from proxy.upstream.errors import UpstreamDisconnected
 from proxy.upstream.shown import Expected
-from tests.harness.fault_plan import Fault
+from tests.harness.fault_plan import Fault, drawn
 from tests.harness.faulty_gateway import faulty
 from tests.harness.sending import BODY, QUICK, sending
 from tests.harness.upstream import Answer, recording
@@ -221,3 +222,24 @@ async def test_an_expected_certificate_is_no_concern_of_plain_http(gateway, to):
 
     gateway.will()
     assert (await to.send(certificate=Expected("00", told)))[0] == 200
+
+
+async def test_a_key_is_charged_once_whatever_goes_wrong_at_each_attempt(gateway, tmp_path):
+    chance = random.Random(6)  # noqa: S311
+    settings = QUICK.replace("}", ", budget = 1 }\n") + "breaker = { failures = 0 }"
+    gateway.ledger.idempotent = True
+    try:
+        async with sending(tmp_path, gateway=(gateway.url, settings)) as to:
+            for number in range(80):
+                faults = [fault for _ in range(3) if not (fault := drawn(chance, share=0.8)).kind.startswith("hang")]
+                gateway.will(*faults)
+                try:
+                    status, reached = (await to.send(key=f"k{number}"))[0], "yes"
+                except UpstreamError as error:
+                    status, reached = 0, error.reached
+                charges = len(gateway.ledger.charges)
+                assert charges <= 1, (number, faults)
+                assert status != 200 or charges == 1, (number, faults)
+                assert reached != "no" or charges == 0, (number, faults)
+    finally:
+        gateway.ledger.idempotent = False

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vault.audit.event import Event, Outcome
 from vault.errors import KeysBusy, ProcessesSilent
 from vault.keys.keks import Keks
 from vault.keys.keyring import Keyring
 from vault.keys.providers import build_all
+from vault.recorded import operator_event
 from vault.settings import VaultSettings
 from vault.store.audit import append
 from vault.store.database import Connection, Database, Role, translated
@@ -46,7 +45,7 @@ class Work:
         with translated():
             async with self.connection.transaction():
                 yield at
-                await append(self.connection, [_event(at, action, about, tenant)])
+                await append(self.connection, [operator_event(action, about, tenant, at)])
                 await announce(self.connection)
 
     async def announce(self) -> None:
@@ -57,7 +56,7 @@ class Work:
 
     async def record(self, action: str, about: str, tenant: str | None = None) -> None:
         """Record something that changes no key's state."""
-        await append(self.connection, [_event(datetime.now(UTC), action, about, tenant)])
+        await append(self.connection, [operator_event(action, about, tenant)])
 
     async def settle(self) -> None:
         """Wait until every running process has seen the last change; raises ProcessesSilent."""
@@ -68,11 +67,6 @@ class Work:
                 raise ProcessesSilent(processes=", ".join(f"{each.pid} on {each.host}" for each in waiting))
             await asyncio.sleep(LOOK_SECONDS)
         self.keyring.forget()
-
-
-def _event(at: datetime, action: str, about: str, tenant: str | None) -> Event:
-    operator = f"operator {getpass.getuser()}"
-    return Event(at=at, action=action, outcome=Outcome.PERMITTED, destination=about, tenant=tenant, origin=operator)
 
 
 async def _alone(connection: Connection) -> None:
