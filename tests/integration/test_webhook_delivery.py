@@ -101,6 +101,8 @@ async def test_a_dead_event_lets_the_others_go_on_and_can_be_replayed(world):
     assert (replayed.code, "1 events" in replayed.out) == (0, True)
     (received,) = await world.arrived("stripe")
     assert received.header("webhook-id") == listed["id"] and dead.encode() in received.body
+    (told,) = [each for each in await world.panless.events() if each["action"] == "webhooks.replay"]
+    assert told["destination"] == listed["id"] and told["outcome"] == "permitted"
     await settled(world)
 
 
