@@ -234,8 +234,20 @@ class TestSchemes:
         headers = world.signer.headers(body, time.time(), f"d938e770-8046-11e6-8103-{world.fresh():0>12}", **at)
         world.paypal.answer = Answer(status=500)
         assert await world.post("paypal", body, headers) == (503, "webhook_certificate_unavailable")
+        world.paypal.answer = Answer(body=b"x" * 100_000)
+        assert await world.post("paypal", body, headers) == (503, "webhook_certificate_unavailable")
         world.paypal.answer = before
         assert await world.post("paypal", body, headers) == (200, "")
+
+    async def test_a_certificate_that_there_is_not_is_asked_for_once_and_its_webhook_forged(self, world):
+        world.paypal.received.clear()
+        body, before = event(world.fresh()), world.paypal.answer
+        world.paypal.answer = Answer(status=404)
+        at = {"PAYPAL-CERT-URL": f"https://localhost:{world.paypal.port}/v1/notifications/certs/MADE-UP"}
+        headers = world.signer.headers(body, time.time(), f"d938e770-8046-11e6-8103-{world.fresh():0>12}", **at)
+        assert [await world.post("paypal", body, headers) for _ in range(3)] == [(401, "webhook_forged")] * 3
+        assert len(world.paypal.received) == 1
+        world.paypal.answer = before
 
 
 class TestPassing:

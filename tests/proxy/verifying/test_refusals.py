@@ -200,6 +200,14 @@ def test_stripe_headers_that_are_none(value):
         scheme.verify(scheme.with_header("Stripe-Signature", value.replace("NOW", str(NOW)).replace("MAC", MAC)))
 
 
+def test_a_right_stripe_signature_with_a_second_time_is_refused():
+    scheme = SCHEMES["stripe"]
+    value = scheme.header("Stripe-Signature")
+    for twice in (f"{value},t={NOW + 1}", f"t={NOW + 1},{value}", f"{value},t={NOW}"):
+        with pytest.raises(WebhookMalformed):
+            scheme.verify(scheme.with_header("Stripe-Signature", twice))
+
+
 def test_a_piece_of_the_body_cannot_become_a_piece_of_the_id():
     secret = secret_bytes(gateways.STANDARD_SECRET)
     moved = signed_headers("msg", NOW, f"{NOW}.".encode() + BODY, [secret])
