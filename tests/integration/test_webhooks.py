@@ -189,6 +189,9 @@ class TestSchemes:
         assert await world.post("adyen", body) == (200, "")
         await world.quiet()
         assert [each.body for each in world.at("adyen")] == [body]
+        remembered = "SELECT string_agg(DISTINCT route, ' ' ORDER BY route) FROM webhook_events WHERE timeless"
+        assert set((await value(world.panless.config, remembered)).split()) <= {"adyen", "braintree"}
+        assert "adyen" in await value(world.panless.config, remembered)
         forged = gateways.by_adyen(
             gateways.adyen_item(reference + "y"), {**gateways.adyen_item("z"), "success": "false"}
         )
