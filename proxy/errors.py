@@ -334,6 +334,12 @@ class AnswerUnreadable(UpstreamError):
     remedy = "The upstream got the request. Let it answer without compression, or with gzip or deflate."
 
 
+class AnswerWithheld(UpstreamError):
+    code = "answer_withheld"
+    message = "The answer on route {route} could not be searched and made safe ({reason}), so it is withheld."
+    remedy = "The upstream got the request: find out what it did, or repeat it with its idempotency key."
+
+
 class AnswerHoldsCardNumber(UpstreamError):
     code = "answer_holds_card_number"
     message = "The answer on route {route} has what looks like a card number in its {part}, so it is withheld."

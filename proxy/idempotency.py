@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,8 +27,9 @@ from proxy.sending import Sending
 from proxy.state.errors import IdempotencyKeyReused, OutcomeSettled, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key, KeyRow, Outcome
 from proxy.state.store import State
-from vault.errors import KeysChanged, NotAToken, PanlessError
+from vault.errors import KeysChanged, NotAToken, PanlessError, StoreError
 from vault.service import Vault
+from vault.tokens import uuid7
 
 REPLAYED = "Idempotent-Replayed"
 LOOK_SECONDS = 0.1
@@ -111,16 +113,28 @@ class Idempotency:
         return True
 
     async def _claim(self, order: Order, key: Key, digest: bytes) -> UUID | None:
-        keep = order.route.idempotency.keep
-        request_id = order.exchange.request_id
+        """Return the run of a key that is new; raises a StoreError, and then nothing is left of it."""
+        run, rules = uuid7(), order.route.idempotency
         for _ in range(TRIES):
             document = await self._vault.documents.seal("digest", order.permit.principal.tenant, digest)
             try:
-                return await self._keys.claim(
-                    key, document, protected=order.protected, request_id=request_id, keep=keep
+                claimed = await self._keys.claim(
+                    key,
+                    run,
+                    document,
+                    protected=order.protected,
+                    request_id=order.exchange.request_id,
+                    keep=rules.keep,
                 )
             except KeysChanged:
                 await self._vault.documents.refresh()
+            except StoreError:
+                # It may be there all the same; nothing was sent, and that will be said as soon as it can be.
+                self._held.begin(run)
+                await self._held.end(run, lambda: self._keys.release(run))
+                raise
+            else:
+                return run if claimed else None
         raise KeysChanged
 
     async def _run(self, order: Order, run: UUID, *, fresh: bool) -> Answer:
@@ -129,7 +143,7 @@ class Idempotency:
         self._metrics.idempotent.labels(order.route.name, "sent").inc()
         answered = False
         try:
-            async with self._sending.send(order) as sent:
+            async with self._sending.send(replace(order, again=not fresh)) as sent:
                 answered = True
                 answer = await self._sending.answer(order, sent, whole=True)
         except PanlessError as error:

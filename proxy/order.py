@@ -19,6 +19,7 @@ class Order:
     """`references` are the tokens of the plan. `renew` gives a message that is to be sent its digests and signature.
 
     `key` is the application's idempotency key; `protected`: the gateway gets one with it, and honours that.
+    `again`: it was revealed before, and may have been sent.
     """
 
     exchange: Exchange
@@ -31,3 +32,4 @@ class Order:
     renew: Callable[[Message], Message] = field(repr=False)
     key: str | None = None
     protected: bool = False
+    again: bool = False

@@ -11,6 +11,7 @@ from proxy.edge.certificates import Certificates
 from proxy.edge.exchange import Exchange
 from proxy.edge.leaks import LeakGuard
 from proxy.edge.metrics import Metrics
+from proxy.ending import Ending
 from proxy.entrance import Entrance
 from proxy.errors import BodyUnsearchable, CardNumberFound, RouteNotFound
 from proxy.forward import Forward, ForwardRoute
@@ -52,7 +53,8 @@ class Ways:
         sending = Sending(vault, client, metrics, policy=policy, answer_bytes=limits.answer_bytes)
         idempotency = Idempotency(vault, state, sending, metrics)
         operations = Operations(vault, state, idempotency)
-        self.working = Working(compiled.own, vault, state, sending, metrics)
+        ending = Ending(vault, state, compiled.destinations, notifying.wake)
+        self.working = Working(compiled.own, vault, state, sending=sending, ending=ending, metrics=metrics)
 
         guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
 

@@ -112,13 +112,12 @@ class Keys:
         self._pool = pool
 
     async def claim(
-        self, key: Key, digest: Document, *, protected: bool, request_id: str, keep: timedelta
-    ) -> UUID | None:
-        """Make a key's row; return its run, or None if there is one already. Raises KeysChanged.
+        self, key: Key, run: UUID, digest: Document, *, protected: bool, request_id: str, keep: timedelta
+    ) -> bool:
+        """Make a key's row for a run; return whether there was none. Raises KeysChanged.
 
         `protected`: the gateway gets the key and honours it.
         """
-        run = uuid7()
         with reading_keys():
             row = await self._pool.fetchrow(
                 _CLAIM,
@@ -132,7 +131,7 @@ class Keys:
                 request_id,
                 keep,
             )
-        return run if row is not None and row[1] else None
+        return bool(row and row[1])
 
     async def find(self, key: Key) -> KeyRow | None:
         with translated():

@@ -185,15 +185,16 @@ class Queue:
             rows = await self._pool.fetch(statement, HELD, most)
         return [Operation(*row) for row in rows]
 
-    async def end(self, operation: Operation, end: End) -> bool:
+    async def end(self, operation: Operation, end: End, connection: Connection | None = None) -> bool:
         """Write how an operation ended; return whether it was this run's to say. Raises KeysChanged."""
+        executor = connection or self._pool
         answer = end.answer
         common = (operation.id, operation.run, end.state, end.status, end.code, answer.id if answer else None)
         with reading_keys():
             if answer is None:
-                row = await self._pool.fetchrow(_END_WITHOUT, *common)
+                row = await executor.fetchrow(_END_WITHOUT, *common)
             else:
-                row = await self._pool.fetchrow(_END_WITH, *common, *document_values(answer))
+                row = await executor.fetchrow(_END_WITH, *common, *document_values(answer))
         return bool(row and row[1])
 
     async def again(self, operation: Operation, after: timedelta, *, reached: bool, code: str) -> None:

@@ -257,3 +257,12 @@ async def test_an_answer_without_a_body_is_an_answer(world, key):
     again = await world.pay("plain", card, key)
     assert (first[0], first[2]) == (again[0], again[2]) == (204, b"")
     assert again[1]["X-A"] == "b"
+
+
+async def test_a_token_of_limited_use_is_used_once_by_a_payment_that_is_sent_again(world, key):
+    card = await world.tokens(PAN, None, path="/once")
+    world.gateway.answer = Answer(500)
+    assert (await world.pay("keyed", card, key))[0] == 500
+    world.gateway.answer = Answer()
+    assert (await world.pay("keyed", card, key))[0] == 200
+    assert code(await world.pay("keyed", card, f"{key}-other")) == (410, "token_expired")
