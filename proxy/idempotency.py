@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from proxy.edge.kept import pack_answer, unpack_answer
@@ -143,7 +144,9 @@ class Idempotency:
         self._metrics.idempotent.labels(order.route.name, "sent").inc()
         answered = False
         try:
-            async with self._sending.send(replace(order, again=not fresh)) as sent:
+            async with self._sending.send(
+                replace(order, again=not fresh, check=partial(self._held.check, run))
+            ) as sent:
                 answered = True
                 answer = await self._sending.answer(order, sent, whole=True)
         except PanlessError as error:

@@ -14,12 +14,17 @@ from vault.policy import Permit
 from vault.requests import Reference
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """`references` are the tokens of the plan. `renew` gives a message that is to be sent its digests and signature.
 
     `key` is the application's idempotency key; `protected`: the gateway gets one with it, and honours that.
-    `again`: it was revealed before, and may have been sent.
+    `again`: it was revealed before, and may have been sent. `check` is called before each
+    attempt; it raises if the order may be another process's by now.
     """
 
     exchange: Exchange
@@ -33,3 +38,4 @@ class Order:
     key: str | None = None
     protected: bool = False
     again: bool = False
+    check: Callable[[], None] = _nothing

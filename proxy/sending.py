@@ -100,7 +100,8 @@ class Sending:
         outgoing = await self._revealed(order)
         streams, shown = order.incoming.streams, self._expected(outgoing, exchange)
 
-        def message() -> Message:  # signatures have times and nonces
+        def message() -> Message:  # made for each attempt: signatures have times and nonces
+            order.check()
             return order.renew(outgoing.message)
 
         async with await self._upstream.send(

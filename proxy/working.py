@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from multidict import CIMultiDict
@@ -53,7 +54,7 @@ class Working:
         ending: Ending,
         metrics: Metrics,
     ) -> None:
-        self._routes = routes
+        self.routes = routes
         self._vault = vault
         self._state = state
         self._queue = state.queue
@@ -90,7 +91,7 @@ class Working:
         await self._undone(operation, Effect.UNSURE, OutcomeUnknown.code)
 
     async def _order(self, operation: Operation) -> Order:
-        route = self._routes.get(operation.route)
+        route = self.routes.get(operation.route)
         if route is None:
             raise RouteNotFound
         document = await self._state.document(operation.request)
@@ -115,6 +116,7 @@ class Working:
             renew=lambda filled: with_digests(incoming, filled),
             protected=operation.key is not None,
             again=operation.reached,
+            check=partial(self._state.held.check, operation.run),
         )
 
     async def _undone(
@@ -134,7 +136,7 @@ class Working:
             self._tell(operation, "pending", code)
 
     def _is_spent(self, operation: Operation, effect: Effect) -> bool:
-        settings = self._routes[operation.route].asynchronous if operation.route in self._routes else None
+        settings = self.routes[operation.route].asynchronous if operation.route in self.routes else None
         if settings is None:
             return True
         hours = timedelta(hours=settings.give_up_hours)

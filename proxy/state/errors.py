@@ -40,6 +40,13 @@ class OutcomeSettled(RequestError):
     remedy = "An operator has found it at the gateway: look for it there. It is not sent again."
 
 
+class LeaseLost(RequestError):
+    status = 503
+    code = "lease_lost"
+    message = "It took too long before the request could be sent; it was not sent."
+    remedy = "Repeat it with the same idempotency key. Operators: Panless, or its database, stood still for seconds."
+
+
 class OperationNotFound(RequestError):
     status = 404
     code = "operation_not_found"

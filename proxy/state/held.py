@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from uuid import UUID
 
 import structlog
 
+from proxy.state.errors import LeaseLost
 from proxy.state.idempotency import HELD, Keys
 from proxy.state.operations import Queue
 from vault.errors import PanlessError
 
 EVERY = HELD.total_seconds() / 4
+MARGIN_SECONDS = 3.0  # what a claim may take on its way back from the database
 
 Write = Callable[[], Awaitable[None]]
 
@@ -26,16 +29,21 @@ class Held:
     def __init__(self, keys: Keys, queue: Queue) -> None:
         self._keys = keys
         self._queue = queue
-        self._runs: set[UUID] = set()
+        self._runs: dict[UUID, float] = {}  # until when each is ours, by our own clock
         self._later: dict[UUID, Write] = {}
 
     def begin(self, run: UUID) -> None:
-        """Hold a run from now on."""
-        self._runs.add(run)
+        """Hold a run from now on, which was claimed a moment ago."""
+        self._runs[run] = _until()
+
+    def check(self, run: UUID) -> None:
+        """Raise LeaseLost if a run may be another's by now: this process hung, or its database did."""
+        if time.monotonic() > self._runs.get(run, 0.0):
+            raise LeaseLost
 
     def abandon(self, run: UUID) -> None:
         """Hold a run no longer, whose end is not known."""
-        self._runs.discard(run)
+        self._runs.pop(run, None)
 
     async def end(self, run: UUID, write: Write) -> None:
         """Write how a run ended, and hold it no longer. If that fails it is held on, and written later."""
@@ -45,7 +53,7 @@ class Held:
             log.warning("outcome_not_written", code=error.code, run=str(run))
             self._later[run] = write
         else:
-            self._runs.discard(run)
+            self._runs.pop(run, None)
 
     async def task(self) -> None:
         """Hold, write what could not be written, and tell what processes that are gone have left."""
@@ -57,9 +65,11 @@ class Held:
                 log.warning("runs_not_held", code=error.code)
 
     async def once(self) -> None:
-        if self._runs:
-            await self._keys.hold(list(self._runs))
-            await self._queue.hold(list(self._runs))
+        if runs := list(self._runs):
+            until = _until()
+            await self._keys.hold(runs)
+            await self._queue.hold(runs)
+            self._runs.update((run, until) for run in runs if run in self._runs)
         await self._write_later()
         await self._keys.sweep()
 
@@ -72,4 +82,8 @@ class Held:
         for run, write in list(self._later.items()):
             await write()
             del self._later[run]
-            self._runs.discard(run)
+            self._runs.pop(run, None)
+
+
+def _until() -> float:
+    return time.monotonic() + HELD.total_seconds() - MARGIN_SECONDS

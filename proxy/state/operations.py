@@ -5,7 +5,7 @@ What of one customer's is earlier is sent first: an operation waits while one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -94,16 +94,18 @@ WITH claimed AS (
 ), {document_part(1, "claimed")}, operation AS ({_ENQUEUED} FROM claimed RETURNING 1)
 SELECT changed, (SELECT count(*) FROM operation) FROM keys_part
 """  # noqa: S608  # constants
+# Each route has its own room: one whose gateway hangs keeps no other waiting.
 _CLAIM = f"""
 UPDATE operations SET state = 'running', run = gen_random_uuid(), held_until = clock_timestamp() + $1::interval,
                       attempts = attempts + 1, updated_at = clock_timestamp()
 WHERE id IN (
-  SELECT id FROM operations AS mine
-  WHERE state = 'pending' AND next_run <= clock_timestamp() AND NOT EXISTS (
-    SELECT 1 FROM operations AS earlier
-    WHERE earlier.tenant = mine.tenant AND earlier.route = mine.route AND earlier.sequence = mine.sequence
-      AND earlier.number < mine.number AND earlier.state IN ('pending', 'running'))
-  ORDER BY next_run, number LIMIT $2 FOR UPDATE SKIP LOCKED)
+  SELECT due.id FROM unnest($2::text[], $3::integer[]) AS free (route, most) CROSS JOIN LATERAL (
+    SELECT id FROM operations AS mine
+    WHERE route = free.route AND state = 'pending' AND next_run <= clock_timestamp() AND NOT EXISTS (
+      SELECT 1 FROM operations AS earlier
+      WHERE earlier.tenant = mine.tenant AND earlier.route = mine.route AND earlier.sequence = mine.sequence
+        AND earlier.number < mine.number AND earlier.state IN ('pending', 'running'))
+    ORDER BY next_run, number LIMIT free.most FOR UPDATE SKIP LOCKED) AS due)
 RETURNING {COLUMNS}
 """  # noqa: S608  # constants
 _END = """
@@ -172,17 +174,16 @@ class Queue:
         self.added()
         return bool(row and row[1])
 
-    async def claim(self, most: int) -> list[Operation]:
-        """Take operations whose turn it is; they are held by this process."""
-        return await self._taken(_CLAIM, most)
+    async def claim(self, free: Mapping[str, int]) -> list[Operation]:
+        """Take operations whose turn it is, at most so many of each route; they are held by this process."""
+        with translated():
+            rows = await self._pool.fetch(_CLAIM, HELD, list(free), list(free.values()))
+        return [Operation(*row) for row in rows]
 
     async def abandoned(self, most: int) -> list[Operation]:
         """Take over operations that were running in a process that is gone: whether they were sent is not known."""
-        return await self._taken(_ABANDONED, most)
-
-    async def _taken(self, statement: str, most: int) -> list[Operation]:
         with translated():
-            rows = await self._pool.fetch(statement, HELD, most)
+            rows = await self._pool.fetch(_ABANDONED, HELD, most)
         return [Operation(*row) for row in rows]
 
     async def end(self, operation: Operation, end: End, connection: Connection | None = None) -> bool:
