@@ -9,7 +9,6 @@ Rules:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from uuid import UUID
 
 from multidict import CIMultiDict
@@ -19,7 +18,7 @@ from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
 from proxy.idempotency import Idempotency
 from proxy.operation_ids import about, accepted, operation_id
-from proxy.order import Order
+from proxy.order import Later, Order
 from proxy.rewrite.reference import without_keys
 from proxy.state.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key
@@ -32,15 +31,6 @@ from vault.tokens import uuid7
 
 TRIES = 5
 UNDER_WAY = ("pending", "running")
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """How an order is kept. `app_key`: the application's idempotency key; `gateway_key`: what the gateway honours."""
-
-    app_key: str | None
-    gateway_key: str | None
-    sequence: str | None
 
 
 class Operations:

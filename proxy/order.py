@@ -39,3 +39,12 @@ class Order:
     protected: bool = False
     again: bool = False
     check: Callable[[], None] = _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """How an order is kept. `app_key`: the application's idempotency key; `gateway_key`: what the gateway honours."""
+
+    app_key: str | None
+    gateway_key: str | None
+    sequence: str | None

@@ -16,6 +16,7 @@ from proxy.idempotency import Idempotency
 from proxy.inbound import Inbound
 from proxy.notifying.worker import Sending as NoticeSending
 from proxy.operations import Operations
+from proxy.ordering import Ordering
 from proxy.outbound import Outbound
 from proxy.routes import OutboundRoute, RouteTable
 from proxy.sending import Sending
@@ -54,10 +55,10 @@ class Ways:
 
         guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
 
+        ordering = Ordering(vault, sending, limits, guard)
+
         def outbound(routes: RouteTable[OutboundRoute]) -> Outbound:
-            return Outbound(
-                routes, vault, limits, sending=sending, idempotency=idempotency, operations=operations, guard=guard
-            )
+            return Outbound(routes, vault, ordering, sending=sending, idempotency=idempotency, operations=operations)
 
         self.outbound = outbound(compiled.outbound)
         self._own = {name: ForwardRoute(route, outbound(route.alone())) for name, route in compiled.own.items()}

@@ -168,6 +168,8 @@ async def test_a_payment_that_was_under_way_when_its_process_ended_is_unknown(wo
     )
     assert code(await world.pay("plain", card, key)) == (409, "outcome_unknown")
     assert len(world.charged()) == 1
+    [row] = await world.sql("SELECT state FROM idempotency WHERE key = $1", key)
+    assert row["state"] == "unknown"
 
 
 async def test_and_is_sent_again_where_the_gateway_honours_its_key(world, key):
