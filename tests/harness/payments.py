@@ -39,7 +39,7 @@ credential   = {{ slots = ["bearer", "basic"], secret = "file:gateway.key" }}
 fields       = {fields}
 asynchronous = {later}
 sequence     = "$.customer"
-timeouts     = {{ whole = 5 }}
+timeouts     = {{ whole = 60 }}
 {more}
 """
 
