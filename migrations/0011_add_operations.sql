@@ -6,7 +6,6 @@ CREATE TABLE documents (
   data_key uuid NOT NULL,
   sealed   bytea NOT NULL
 );
-CREATE INDEX documents_data_key ON documents (data_key);
 
 -- One row for each idempotency key of an application on a route (draft-ietf-httpapi-idempotency-key-header).
 -- `digest` and `answer` are documents: of the
@@ -33,6 +32,7 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_expires_at ON idempotency (expires_at);
 CREATE INDEX idempotency_run ON idempotency (run);
+CREATE INDEX idempotency_held ON idempotency (held_until) WHERE state = 'running';
 
 -- Asynchronous payments: the queue. `key` is the idempotency key that goes to the gateway, `sequence` what of one
 -- customer's is sent in order; its time to give up counts from `begun_at`.
@@ -61,7 +61,8 @@ CREATE TABLE operations (
   updated_at timestamptz NOT NULL,
   ended_at   timestamptz
 );
-CREATE INDEX operations_due ON operations (next_run, number) WHERE state = 'pending';
+CREATE INDEX operations_due ON operations (route, next_run, number) WHERE state = 'pending';
+CREATE INDEX operations_open ON operations (state, created_at) WHERE state IN ('pending', 'running');
 CREATE INDEX operations_sequence ON operations (tenant, route, sequence, number)
   WHERE sequence IS NOT NULL AND state IN ('pending', 'running');
 CREATE INDEX operations_held ON operations (held_until) WHERE state = 'running';

@@ -15,7 +15,7 @@ from proxy.edge.headers import end_to_end
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer
-from proxy.errors import AnswerHoldsCardNumber, AnswerNotKept, AnswerUnreadable, CharsetUnsupported
+from proxy.errors import AnswerHoldsCardNumber, AnswerUnreadable, CharsetUnsupported
 from proxy.guard.masking import mask
 from proxy.rewrite.errors import BodyRejected, TooManyNumbers
 from proxy.rewrite.fields import Fields
@@ -26,7 +26,6 @@ from proxy.routes import OutboundRoute
 from proxy.scrub.scrubber import Scrubber, Secret
 from proxy.upstream.answer import read_whole, scrubbed
 from proxy.upstream.flight import read_answer
-from vault.errors import KeyFailure, StoreError
 from vault.service import Vault
 
 _NO_FIELDS = Fields(())
@@ -54,22 +53,6 @@ class Answering:
 
         `whole`: the body has to be all there, because it is kept.
         """
-        try:
-            return await self._answer(exchange, route, answer, secrets=secrets, tenant=tenant, whole=whole)
-        except (StoreError, KeyFailure):
-            # Theirs say that a request may be sent again; this one has done its work.
-            raise AnswerNotKept(route=route.name) from None
-
-    async def _answer(
-        self,
-        exchange: Exchange,
-        route: OutboundRoute,
-        answer: ClientResponse,
-        *,
-        secrets: Sequence[Secret],
-        tenant: str,
-        whole: bool,
-    ) -> Answer:
         mode = Mode(route.guard)
         if not (whole or secrets or mode is Mode.TOKENIZE or _is_small(answer)):
             return await self._streaming(exchange, route, answer, mode)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from proxy.admin import Admin
 from proxy.audit_reading import AuditReading
+from proxy.background import Background
 from proxy.compiled import Compiled
 from proxy.config import Config, ListenerConfig
 from proxy.control import Control
@@ -19,24 +19,22 @@ from proxy.edge.certificates import Certificates
 from proxy.edge.connect import Connect
 from proxy.edge.connection import Opening
 from proxy.edge.exchange import Exchange
-from proxy.edge.listener import Handler, Listener, Stoppable, stop_all
+from proxy.edge.listener import Listener, Stoppable, stop_all
 from proxy.edge.metrics import Metrics
-from proxy.edge.problem import ERROR_HEADER, problem
 from proxy.edge.tunnel import ForwardListener
-from proxy.errors import ConfigInvalid, ShuttingDown
+from proxy.errors import ConfigInvalid
 from proxy.fetching import fetch
 from proxy.forward import Forward
-from proxy.notifying.worker import Notifying, Sending
+from proxy.handling import Handling, Way
 from proxy.reloading import Reloading, digest
 from proxy.secrets import Lookup
 from proxy.settings import vault_settings
 from proxy.sinks.delivery import Deliveries
 from proxy.state.store import State
 from proxy.upstream.client import UpstreamClient
-from proxy.ways import Way, Ways
-from proxy.worker import Worker
+from proxy.ways import Ways
 from vault.authority import Authority
-from vault.errors import KeyProviderUnavailable, PanlessError, StoreError
+from vault.errors import KeyProviderUnavailable, StoreError
 from vault.requests import Context
 from vault.service import Vault
 from vault.settings import VaultSettings
@@ -44,8 +42,6 @@ from vault.unsealing import Unsealing
 from vault.upkeep.authorities import ensure_authority
 from vault.upkeep.migrate import check_schema, migrate
 from vault.upkeep.startup import Database, ensure_development_kek, open_database
-
-PURGE_SECONDS = 30
 
 log = structlog.get_logger()
 
@@ -58,19 +54,17 @@ class Panless:
         self._ways: Ways | None = None
         self._reloading: Reloading | None = None
         self._certificates: Certificates | None = None
-        self._aside: list[asyncio.Task[None]] = []
+        self._again: asyncio.Task[None] | None = None
         self._metrics = Metrics()
+        self._handling = Handling(self._metrics)
         self._listeners: list[Stoppable] = []
-        self._stopping = False
         self._close_database: Callable[[], Awaitable[None]] | None = None
         self._vault: Vault | None = None
         self._authority: Authority | None = None
         self._upstream: UpstreamClient | None = None
         self._control: Control | None = None
         self._deliveries: Deliveries | None = None
-        self._state: State | None = None
-        self._worker: Worker | None = None
-        self._notifying: Notifying | None = None
+        self._background: Background | None = None
 
     @property
     def urls(self) -> dict[str, str]:
@@ -100,8 +94,13 @@ class Panless:
         vault = self._vault = await Vault.open(settings, database)
         await self._report(vault)
         self._deliveries = await Deliveries.start(self._config, database, self._metrics, latest)
-        self._state = await State.open(database)
-        self._notifying = Notifying(self._state, vault.documents, self._sending, self._metrics)
+        self._background = Background(
+            vault,
+            await State.open(database),
+            self._metrics,
+            sending=lambda: self._now.notifying_by,
+            working=lambda: self._now.working,
+        )
         unsealing = Unsealing(vault)
         await unsealing.started()
         listen = self._config.listen
@@ -118,14 +117,8 @@ class Panless:
             await self._listen(route.name, route.listener, self._own_way(route.name))
         await self._listen_control(settings, database, unsealing, vault)
         self._reloading = Reloading(lambda: self._now.compiled, self._apply, self._record_change, self._metrics)
-        self._worker = Worker(self._state, lambda: self._now.working, self._metrics)
-        self._aside = [
-            asyncio.create_task(self._purge()),
-            asyncio.create_task(self._reloading.run()),
-            asyncio.create_task(self._state.held.task()),
-            asyncio.create_task(self._worker.task()),
-        ]
-        self._notifying.start()
+        self._again = asyncio.create_task(self._reloading.run())
+        self._background.start()
 
     def reload(self) -> None:
         """Read configuration and secrets again, aside; what is wrong changes nothing."""
@@ -137,21 +130,16 @@ class Panless:
         assert self._ways is not None  # noqa: S101  # they are there before any listener is
         return self._ways
 
-    def _sending(self) -> Sending:
-        return Sending(self._now.compiled.destinations, self._now.client)
-
     def _apply(self, compiled: Compiled) -> None:
         """Let a configuration take over: for every request that begins from now on."""
-        assert self._vault is not None and self._upstream is not None and self._state is not None  # noqa: S101, PT018
-        assert self._notifying is not None  # noqa: S101
+        assert self._vault is not None and self._upstream is not None and self._background is not None  # noqa: S101, PT018
         self._vault.limit(compiled.limits)
         self._ways = Ways(
             compiled,
             self._vault,
             self._upstream,
             self._metrics,
-            state=self._state,
-            notifying=self._notifying,
+            background=self._background,
             certificates=self._certificates,
         )
 
@@ -201,7 +189,7 @@ class Panless:
     async def _listen(self, name: str, config: ListenerConfig | None, way: Way) -> None:
         if config is None:
             return
-        await self._begin(Listener(name, config, self._config, self._answering(name, way)))
+        await self._begin(Listener(name, config, self._config, self._handling.handler(name, way)))
 
     async def _open_authority(self, settings: VaultSettings, database: Database, vault: Vault) -> Certificates:
         if settings.embedded:
@@ -221,7 +209,9 @@ class Panless:
         async def way(request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
             return await self._forward.handle(request, exchange)
 
-        await self._begin(ForwardListener(config, self._config, self._answering("forward", way), opens, self._note))
+        await self._begin(
+            ForwardListener(config, self._config, self._handling.handler("forward", way), opens, self._handling.note)
+        )
 
     @property
     def _forward(self) -> Forward:
@@ -232,90 +222,19 @@ class Panless:
         self._listeners.append(listener)
         await listener.start()
 
-    def _answering(self, name: str, way: Way) -> Handler:
-        """Return the handler of a listener: one exchange, one answer, one log line, whatever happens."""
-
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            exchange = Exchange.begin(name, request)
-            with self._metrics.in_flight.track_inprogress():
-                answer = await self._answer(request, exchange, way)
-            self._account(exchange, request, answer)
-            return answer
-
-        return handle
-
-    async def _answer(self, request: web.BaseRequest, exchange: Exchange, way: Way) -> web.StreamResponse:
-        try:
-            if self._stopping and exchange.listener != "admin":
-                raise ShuttingDown
-            return await way(request, exchange)
-        except PanlessError as error:
-            refusal = error
-        except (ConnectionError, asyncio.CancelledError):
-            raise  # the client went away
-        except Exception as error:  # answered as internal_error; nothing is forwarded after it
-            log.error("request_failed", request_id=exchange.request_id, route=exchange.route, exc_info=error)
-            refusal = PanlessError()
-        if request.writer.output_size > 0:
-            # Part of an answer is out. Only a broken connection tells the client that it is not whole.
-            log.warning("answer_broken_off", request_id=exchange.request_id, code=refusal.code)
-            raise ConnectionResetError
-        answer = problem(refusal, exchange.request_id)
-        if self._stopping:
-            answer.force_close()
-        return answer
-
-    def _account(self, exchange: Exchange, request: web.BaseRequest, answer: web.StreamResponse) -> None:
-        code = answer.headers.get(ERROR_HEADER, "") if isinstance(answer, web.Response) else ""
-        self._note(exchange, request.method, answer.status, code)
-
-    def _note(self, exchange: Exchange, method: str, status: int, code: str) -> None:
-        seconds = time.perf_counter() - exchange.started
-        self._metrics.requests.labels(exchange.listener, exchange.route, str(status), code).inc()
-        self._metrics.seconds.labels(exchange.listener, exchange.route).observe(seconds)
-        if exchange.listener != "admin":
-            log.info(
-                "request",
-                listener=exchange.listener,
-                route=exchange.route,
-                app=exchange.app,
-                method=method,
-                status=status,
-                code=code or None,
-                values=exchange.values,
-                request_id=exchange.request_id,
-                milliseconds=round(seconds * 1000, 2),
-            )
-
-    async def _purge(self) -> None:
-        while True:
-            await asyncio.sleep(PURGE_SECONDS)
-            try:
-                if self._vault is not None:
-                    self._metrics.purged.inc(await self._vault.purge_leases())
-                    self._metrics.tokens_purged.inc(await self._vault.purge_tokens())
-                if self._state is not None:
-                    await self._state.purge()
-            except StoreError as error:
-                log.warning("purge_failed", code=error.code)
-
     async def stop(self) -> None:
         """Refuse new requests, finish those in flight, then close everything. Safe to call at any time."""
-        self._stopping = True
+        self._handling.stopping = True
         log.info("stopping")
         if self._control is not None:
             await self._control.stop()
         await stop_all(self._listeners)
-        if self._worker is not None:
-            await self._worker.stop(self._config.limits.stop_seconds)
-        if self._notifying is not None:
-            await self._notifying.stop()
-        for task in self._aside:
-            task.cancel()
+        if self._again is not None:
+            self._again.cancel()
+        if self._background is not None:
+            await self._background.stop(self._config.limits.stop_seconds)
         if self._upstream is not None:
             await self._upstream.close()
-        if self._state is not None:
-            await self._state.close()
         if self._vault is not None:
             try:
                 if self._listeners:
@@ -330,8 +249,7 @@ class Panless:
         if self._close_database is not None:
             await self._close_database()
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
-        self._authority, self._deliveries, self._state, self._worker = None, None, None, None
-        self._notifying = None
+        self._authority, self._deliveries, self._background = None, None, None
         log.info("stopped")
 
 

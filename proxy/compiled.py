@@ -10,13 +10,13 @@ from proxy.config import Config
 from proxy.config.policy import limits
 from proxy.config.signing import SigningConfig
 from proxy.errors import ConfigInvalid
-from proxy.hooking import compile_webhooks, fetching_settings
+from proxy.hooking import compile_notices, compile_webhooks, fetching_settings
 from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.routes import InboundRoute, OutboundRoute, RouteTable
 from proxy.secrets import LocalSecrets, Lookup, Secrets, SecretUnavailable
 from proxy.settings import policy_of
 from proxy.signing.scheme import Scheme
-from proxy.state.webhook_events import WEBHOOK
+from proxy.state.webhook_events import OPERATION, WEBHOOK
 from proxy.upstream.settings import UpstreamSettings
 from proxy.webhook_routes import Destinations, InboundTable
 from vault.policy import Policy
@@ -42,7 +42,7 @@ class Compiled:
     def compile(cls, config: Config, secrets: Secrets) -> Compiled:
         """Compile everything; raises ConfigInvalid if something cannot be used, and then nothing has changed."""
         routes = compile_outbound(config, secrets)
-        webhooks = compile_webhooks(config, secrets)
+        webhooks, notices = compile_webhooks(config, secrets), compile_notices(config, secrets)
         return cls(
             config,
             secrets,
@@ -58,12 +58,16 @@ class Compiled:
             ),
             upstreams=MappingProxyType(
                 {
-                    route.name: UpstreamSettings.compile(route, config)
+                    route.name: UpstreamSettings.compile(route, config, route.name)
                     for route in (*config.inbound, *config.outbound, *config.webhook)
                 }
+                | {each.destination.route.name: each.settings for each in notices}
                 | fetching_settings(config)
             ),
-            destinations=MappingProxyType({(WEBHOOK, each.route.name): each.destination for each in webhooks}),
+            destinations=MappingProxyType(
+                {(WEBHOOK, each.route.name): each.destination for each in webhooks}
+                | {(OPERATION, each.name): each.destination for each in notices}
+            ),
             policy=policy_of(config),
             limits=limits(config.velocity, config.unusual),
         )

@@ -334,10 +334,10 @@ class AnswerUnreadable(UpstreamError):
     remedy = "The upstream got the request. Let it answer without compression, or with gzip or deflate."
 
 
-class AnswerNotKept(UpstreamError):
-    code = "answer_not_kept"
-    message = "The answer on route {route} has card numbers that could not be put into the vault, so it is withheld."
-    remedy = "The upstream got the request: look there for what came of it. Operators: see /readyz."
+class AnswerWithheld(UpstreamError):
+    code = "answer_withheld"
+    message = "The answer on route {route} could not be searched and made safe ({reason}), so it is withheld."
+    remedy = "The upstream got the request: find out what it did, or repeat it with its idempotency key."
 
 
 class AnswerHoldsCardNumber(UpstreamError):

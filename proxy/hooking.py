@@ -10,9 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from proxy.config import Config
+from proxy.config.idempotency import NotifyConfig
 from proxy.config.verifying import PayPalVerify
 from proxy.config.webhooks import WebhookConfig
 from proxy.errors import ConfigInvalid
+from proxy.rewrite.fields import Fields
+from proxy.routes import Route
 from proxy.secrets import Lookup, SecretUnavailable
 from proxy.upstream.certificates import fetching
 from proxy.upstream.settings import UpstreamSettings
@@ -29,9 +32,55 @@ class CompiledWebhook:
     destination: Destination
 
 
+@dataclass(frozen=True, slots=True)
+class CompiledNotice:
+    """Where the application of outbound route `name` is told of its operations."""
+
+    name: str
+    destination: Destination
+    settings: UpstreamSettings
+
+
 def compile_webhooks(config: Config, secrets: Lookup) -> list[CompiledWebhook]:
     """Compile the webhook routes with their secrets; raises ConfigInvalid if one is not to be had."""
     return [_compiled(config, number, route, secrets) for number, route in enumerate(config.webhook)]
+
+
+def compile_notices(config: Config, secrets: Lookup) -> list[CompiledNotice]:
+    """Compile where applications are told that operations have ended; raises ConfigInvalid."""
+    return [
+        _notice(config, number, route.name, route.asynchronous.notify, secrets)
+        for number, route in enumerate(config.outbound)
+        if route.asynchronous is not None and route.asynchronous.notify is not None
+    ]
+
+
+def _notice(config: Config, number: int, name: str, notify: NotifyConfig, secrets: Lookup) -> CompiledNotice:
+    place = f"outbound.{number}.asynchronous.notify.sign.secret"
+
+    def invalid(problem: str) -> ConfigInvalid:
+        return ConfigInvalid(file=str(config.file), key=place, problem=problem)
+
+    given = _looked_up(notify.sign.secret, secrets, invalid)
+    try:
+        signing = notify.sign.compile(given)
+    except ValueError as error:
+        raise invalid(str(error)) from None
+    url = notify.upstream_url
+    route = Route(
+        name=f"{name} operations",
+        path="",
+        methods=None,
+        scheme=url.scheme,
+        authority=url.netloc,
+        base_path=url.path or "/",
+        fields=Fields(()),
+        required=frozenset(),
+        guard="report",
+    )
+    deliver_for, keep = timedelta(hours=notify.deliver_for_hours), timedelta(days=notify.keep_days)
+    settings = UpstreamSettings.compile(notify, config, route.name)
+    return CompiledNotice(name, Destination(route, signing, deliver_for, keep), settings)
 
 
 def fetching_settings(config: Config) -> dict[str, UpstreamSettings]:
@@ -44,7 +93,10 @@ def _fetching(config: Config) -> Iterator[tuple[str, UpstreamSettings]]:
         if isinstance(route.verify, PayPalVerify):
             told = {"upstream": f"https://{route.verify.hosts[0]}", "ca": route.verify.ca}
             own = {"client_cert": None, "client_key": None}
-            yield fetching(route.name), UpstreamSettings.compile(route.model_copy(update=told | own), config)
+            yield (
+                fetching(route.name),
+                UpstreamSettings.compile(route.model_copy(update=told | own), config, route.name),
+            )
 
 
 def _compiled(config: Config, number: int, route: WebhookConfig, secrets: Lookup) -> CompiledWebhook:

@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from proxy.edge.kept import pack_answer, unpack_answer
@@ -25,7 +26,6 @@ from proxy.outcomes import Effect, of_answer, of_error, passes
 from proxy.rewrite.reference import canonical
 from proxy.sending import Sending
 from proxy.state.errors import IdempotencyKeyReused, OutcomeSettled, OutcomeUnknown, RequestRunning
-from proxy.state.held import now
 from proxy.state.idempotency import Key, KeyRow, Outcome
 from proxy.state.store import State
 from vault.errors import KeysChanged, NotAToken, PanlessError, StoreError
@@ -57,18 +57,14 @@ class Idempotency:
         digest = await self.digest(order)
         waits = _Waits(order.route.idempotency.wait)
         while True:
-            since = now()
             run = await self._claim(order, key, digest)
             if run is not None:
-                self._held.begin(run, since)
                 return await self._run(order, run, fresh=True)
             known = await self.known(order, key, digest, waits.wait)
             if isinstance(known, Answer):
                 self._metrics.idempotent.labels(order.route.name, "replayed").inc()
                 return known
-            since = now()
             if known is not None and (run := await self._keys.take_over(known.run, order.exchange.request_id)):
-                self._held.begin(run, since)
                 return await self._run(order, run, fresh=False)
 
     async def digest(self, order: Order) -> bytes:
@@ -118,18 +114,25 @@ class Idempotency:
         return True
 
     async def _claim(self, order: Order, key: Key, digest: bytes) -> UUID | None:
-        keep, request_id, run = order.route.idempotency.keep, order.exchange.request_id, uuid7()
+        """Return the run of a key that is new; raises a StoreError, and then nothing is left of it."""
+        run, rules = uuid7(), order.route.idempotency
         for _ in range(TRIES):
             document = await self._vault.documents.seal("digest", order.permit.principal.tenant, digest)
             try:
                 claimed = await self._keys.claim(
-                    run, key, document, protected=order.protected, request_id=request_id, keep=keep
+                    key,
+                    run,
+                    document,
+                    protected=order.protected,
+                    request_id=order.exchange.request_id,
+                    keep=rules.keep,
                 )
             except KeysChanged:
                 await self._vault.documents.refresh()
             except StoreError:
-                # It may be there all the same. Nothing was sent, and the key must not be in doubt.
-                self._held.later(run, lambda: self._keys.release(run))
+                # It may be there all the same; nothing was sent, and that will be said as soon as it can be.
+                self._held.begin(run)
+                await self._held.end(run, lambda: self._keys.release(run))
                 raise
             else:
                 return run if claimed else None
@@ -137,11 +140,13 @@ class Idempotency:
 
     async def _run(self, order: Order, run: UUID, *, fresh: bool) -> Answer:
         """Send, and store what came of it. `fresh`: nothing was sent with the key before."""
-        order = replace(order, still=lambda: self._held.check(run))
+        self._held.begin(run)
         self._metrics.idempotent.labels(order.route.name, "sent").inc()
         answered = False
         try:
-            async with self._sending.send(order) as sent:
+            async with self._sending.send(
+                replace(order, again=not fresh, check=partial(self._held.check, run))
+            ) as sent:
                 answered = True
                 answer = await self._sending.answer(order, sent, whole=True)
         except PanlessError as error:

@@ -1,15 +1,17 @@
-"""How operations are named, and where an application asks for one. Pure."""
+"""How operations are named, where an application asks for one, and what it is told of one. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from multidict import CIMultiDict
 
 from proxy.edge.relay import Answer
+from proxy.state.operations import Operation
 from vault.tokens import read_type_id, type_id
 
 PREFIX = "op"
@@ -53,3 +55,29 @@ def accepted(operation: UUID, *, replayed: bool = False) -> Answer:
     if replayed:
         headers["Idempotent-Replayed"] = "true"
     return Answer(202, None, headers, body)
+
+
+def about(operation: Operation) -> dict[str, object]:
+    """Return what an application may know of an operation; times are RFC 3339, UTC."""
+    name = type_id(PREFIX, operation.id)
+    return {
+        "id": name,
+        "status": operation.state,
+        "route": operation.route,
+        "attempts": operation.attempts,
+        "code": operation.code,
+        "answer": None if operation.answer is None else {"status": operation.status, "href": f"{PATH}{name}/answer"},
+        "created_at": _shown(operation.created_at),
+        "updated_at": _shown(operation.updated_at),
+        "ended_at": _shown(operation.ended_at),
+        "request_id": operation.request_id,
+    }
+
+
+def rfc3339(at: datetime) -> str:
+    """Return a time in UTC, to the millisecond."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _shown(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)

@@ -9,8 +9,6 @@ Rules:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from multidict import CIMultiDict
@@ -19,8 +17,8 @@ from proxy.edge.kept import KeptRequest, pack_request, unpack_answer
 from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
 from proxy.idempotency import Idempotency
-from proxy.operation_ids import accepted, operation_id
-from proxy.order import Order
+from proxy.operation_ids import about, accepted, operation_id
+from proxy.order import Later, Order
 from proxy.rewrite.reference import without_keys
 from proxy.state.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key
@@ -33,15 +31,6 @@ from vault.tokens import uuid7
 
 TRIES = 5
 UNDER_WAY = ("pending", "running")
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """How an order is kept. `app_key`: the application's idempotency key; `gateway_key`: what the gateway honours."""
-
-    app_key: str | None
-    gateway_key: str | None
-    sequence: str | None
 
 
 class Operations:
@@ -133,27 +122,6 @@ async def _refuse() -> None:
 def _kept(order: Order) -> KeptRequest:
     message = with_digests(order.incoming, without_keys(order.plan))
     return KeptRequest(order.method, message, order.exchange.origin)
-
-
-def about(operation: Operation) -> dict[str, object]:
-    """Return what an application may know of an operation; times are RFC 3339, UTC."""
-    path = accepted(operation.id).headers["Location"]
-    return {
-        "id": path.rpartition("/")[2],
-        "status": operation.state,
-        "route": operation.route,
-        "attempts": operation.attempts,
-        "code": operation.code,
-        "answer": None if operation.answer is None else {"status": operation.status, "href": f"{path}/answer"},
-        "created_at": _time(operation.created_at),
-        "updated_at": _time(operation.updated_at),
-        "ended_at": _time(operation.ended_at),
-        "request_id": operation.request_id,
-    }
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _json(status: int, document: dict[str, object], headers: dict[str, str]) -> Answer:

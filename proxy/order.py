@@ -14,12 +14,17 @@ from vault.policy import Permit
 from vault.requests import Reference
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """`references` are the tokens of the plan. `renew` gives a message that is to be sent its digests and signature.
 
     `key` is the application's idempotency key; `protected`: the gateway gets one with it, and honours that.
-    `still` raises RunOverdue where it is too late to send anything.
+    `again`: it was revealed before, and may have been sent. `check` is called before each
+    attempt; it raises if the order may be another process's by now.
     """
 
     exchange: Exchange
@@ -32,4 +37,14 @@ class Order:
     renew: Callable[[Message], Message] = field(repr=False)
     key: str | None = None
     protected: bool = False
-    still: Callable[[], None] = field(default=lambda: None, repr=False)
+    again: bool = False
+    check: Callable[[], None] = _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """How an order is kept. `app_key`: the application's idempotency key; `gateway_key`: what the gateway honours."""
+
+    app_key: str | None
+    gateway_key: str | None
+    sequence: str | None

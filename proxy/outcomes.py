@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from proxy.errors import UpstreamError
-from proxy.state.errors import RunOverdue
+from proxy.state.errors import LeaseLost
 from vault.errors import KeyUnavailable, PanlessError, StoreError, VelocityExceeded
 
 _REFUSED_FOR_NOW = {408, 425, 429}
@@ -48,4 +48,4 @@ def of_error(error: PanlessError, *, answered: bool) -> Effect:
 
 def passes(error: PanlessError) -> bool:
     """Tell whether an error that kept a request from being sent goes away by itself."""
-    return isinstance(error, UpstreamError | StoreError | KeyUnavailable | VelocityExceeded | RunOverdue)
+    return isinstance(error, UpstreamError | StoreError | KeyUnavailable | VelocityExceeded | LeaseLost)

@@ -23,6 +23,11 @@ from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Match, Plan, find
 from proxy.rewrite.reference import is_swapped, masked
 from proxy.routes import InboundRoute, OutboundRoute, Route, RouteTable
+from proxy.verifying.stripe import Stripe
+from proxy.webhook_routes import WebhookRoute
+
+_UNVERIFIED = Stripe(())
+"""Rehearsals have no secrets, so they verify nothing."""
 
 
 class UnknownRoute(Exception):
@@ -91,7 +96,7 @@ def rehearse(config: Config, request: Captured, route_name: str | None = None) -
     upstream = route.upstream_path(path)
     _, plan = take_names(find(Message(body, media, upstream, query, tuple(headers.items())), route.fields))
     route.check_required(match.field.at for match in plan.matches)
-    inbound = isinstance(route, InboundRoute)
+    inbound = isinstance(route, InboundRoute | WebhookRoute)
     found = _leaks(plan)
     swaps = [
         _swap(plan, match)
@@ -99,7 +104,7 @@ def rehearse(config: Config, request: Captured, route_name: str | None = None) -
         if match.field.kind != CREDENTIAL and (inbound or is_swapped(match))
     ]
     return Rehearsal(
-        way="inbound" if inbound else "outbound",
+        way=_way(route),
         route=route.name,
         upstream=f"{route.scheme}://{route.authority}{upstream}",
         action=("tokenize" if inbound else "reveal") if swaps else "pass",
@@ -112,7 +117,8 @@ def rehearse(config: Config, request: Captured, route_name: str | None = None) -
 
 
 def _route(config: Config, request: Captured, name: str | None) -> Route:
-    inbound = [InboundRoute.compile(each) for each in config.inbound]
+    webhooks = (WebhookRoute.compile(each, _UNVERIFIED) for each in config.webhook)
+    inbound: list[InboundRoute | WebhookRoute] = [*map(InboundRoute.compile, config.inbound), *webhooks]
     outbound = [OutboundRoute.compile(each, None) for each in config.outbound]
     if name is not None:
         return _named(name, inbound, outbound)
@@ -126,7 +132,13 @@ def _route(config: Config, request: Captured, name: str | None) -> Route:
         return RouteTable(inbound).match(request.method, request.target)
 
 
-def _named(name: str, inbound: Sequence[InboundRoute], outbound: Sequence[OutboundRoute]) -> Route:
+def _way(route: Route) -> str:
+    if isinstance(route, WebhookRoute):
+        return "webhook"
+    return "inbound" if isinstance(route, InboundRoute) else "outbound"
+
+
+def _named(name: str, inbound: Sequence[InboundRoute | WebhookRoute], outbound: Sequence[OutboundRoute]) -> Route:
     """Return a route by its name; a gateway's takes every path, as on a port of its own."""
     for route in inbound:
         if route.name == name:

@@ -16,7 +16,7 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.identity import credential
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer
-from proxy.errors import KeyMisplaced, ValueGuessed
+from proxy.errors import AnswerWithheld, KeyMisplaced, ValueGuessed
 from proxy.order import Order
 from proxy.rewrite.fields import KEY_PREFIXES
 from proxy.rewrite.message import Message
@@ -30,7 +30,7 @@ from proxy.upstream.answer import ask_for_whole
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.flight import GatewayAnswer
 from proxy.upstream.shown import Expected
-from vault.errors import Denied, NotAToken, StoreError
+from vault.errors import Denied, KeyFailure, NotAToken, StoreError
 from vault.policy import Denial, Permit, Policy, Principal
 from vault.requests import Reference, Revealed
 from vault.rules import Action
@@ -105,30 +105,29 @@ class Sending:
         outgoing = await self._revealed(order)
         streams, shown = order.incoming.streams, self._expected(outgoing, exchange)
 
-        def message() -> Message:  # signatures have times and nonces
-            order.still()
+        def message() -> Message:  # made for each attempt: signatures have times and nonces
+            order.check()
             return order.renew(outgoing.message)
 
         async with await self._upstream.send(
             route, order.method, message, streams, shown, protected=order.protected
         ) as answer:
-            yield Sent(
-                answer,
-                outgoing.revealed,
-                outgoing.secrets,
-                repeated=isinstance(answer, GatewayAnswer) and answer.repeated,
-            )
+            repeated = isinstance(answer, GatewayAnswer) and answer.repeated
+            yield Sent(answer, outgoing.revealed, outgoing.secrets, repeated)
 
     async def answer(self, order: Order, sent: Sent, *, whole: bool = False) -> Answer:
         """Return what the application gets; raises an UpstreamError for an answer that cannot be passed on."""
-        return await self._answering.answer(
-            order.exchange,
-            order.route,
-            sent.answer,
-            secrets=sent.secrets,
-            tenant=order.permit.principal.tenant,
-            whole=whole,
-        )
+        try:
+            return await self._answering.answer(
+                order.exchange,
+                order.route,
+                sent.answer,
+                secrets=sent.secrets,
+                tenant=order.permit.principal.tenant,
+                whole=whole,
+            )
+        except (StoreError, KeyFailure) as error:  # which say that nothing was sent, and something was
+            raise AnswerWithheld(route=order.route.name, reason=error.code) from None
 
     async def settle(self, order: Order, sent: Sent) -> None:
         """End the leases of what was revealed, if the gateway has given its definite answer."""
@@ -148,7 +147,9 @@ class Sending:
             kinds = frozenset(reference.kind.name for reference in wanted)
             permit = await self.decide(permit.principal, route, exchange, kinds)
             permit = replace(permit, certificate=await self._upstream.certificate(route))
-        revealed = await self._vault.reveal(wanted, permit, exchange.context) if wanted else []
+        revealed: Sequence[Revealed] = []
+        if wanted:
+            revealed = await self._vault.reveal(wanted, permit, exchange.context, again=order.again)
         for reference in wanted:
             self._metrics.values.labels("reveal", reference.kind.name).inc()
         secrets = await self._secrets(order, permit, revealed)

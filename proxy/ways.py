@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from aiohttp import web
-
+from proxy.background import Background
 from proxy.compiled import Compiled
 from proxy.edge.certificates import Certificates
-from proxy.edge.exchange import Exchange
 from proxy.edge.leaks import LeakGuard
 from proxy.edge.metrics import Metrics
+from proxy.ending import Ending
 from proxy.entrance import Entrance
 from proxy.errors import BodyUnsearchable, CardNumberFound, RouteNotFound
 from proxy.forward import Forward, ForwardRoute
+from proxy.handling import Way
 from proxy.idempotency import Idempotency
 from proxy.inbound import Inbound
-from proxy.notifying.worker import Notifying
+from proxy.notifying.worker import Sending as NoticeSending
 from proxy.operations import Operations
+from proxy.ordering import Ordering
 from proxy.outbound import Outbound
 from proxy.routes import OutboundRoute, RouteTable
 from proxy.sending import Sending
-from proxy.state.store import State
 from proxy.upstream.client import UpstreamClient
 from proxy.webhooks import Webhooks
 from proxy.working import Working
 from vault.service import Vault
-
-Way = Callable[[web.BaseRequest, Exchange], Awaitable[web.StreamResponse]]
 
 
 class Ways:
@@ -40,26 +36,29 @@ class Ways:
         upstream: UpstreamClient,
         metrics: Metrics,
         *,
-        state: State,
-        notifying: Notifying,
+        background: Background,
         certificates: Certificates | None = None,
     ) -> None:
         self.compiled = compiled
-        limits, policy = compiled.config.limits, compiled.policy
-        client = self.client = upstream.having(compiled.upstreams)
+        limits, policy, state = compiled.config.limits, compiled.policy, background.state
+        client = upstream.having(compiled.upstreams)
         inbound = Inbound(vault, client, limits, metrics, policy=policy)
-        self.inbound = Entrance(compiled.inbound, inbound, Webhooks(vault, client, limits, metrics, notifying))
+        self.inbound = Entrance(
+            compiled.inbound, inbound, Webhooks(vault, client, limits, metrics, background.notifying)
+        )
         sending = Sending(vault, client, metrics, policy=policy, answer_bytes=limits.answer_bytes)
         idempotency = Idempotency(vault, state, sending, metrics)
         operations = Operations(vault, state, idempotency)
-        self.working = Working(compiled.own, vault, state, sending, metrics)
+        ending = Ending(vault, state, compiled.destinations, background.notifying.wake)
+        self.notifying_by = NoticeSending(compiled.destinations, client)
+        self.working = Working(compiled.own, vault, state, sending=sending, ending=ending, metrics=metrics)
 
         guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
 
+        ordering = Ordering(vault, sending, limits, guard)
+
         def outbound(routes: RouteTable[OutboundRoute]) -> Outbound:
-            return Outbound(
-                routes, vault, limits, sending=sending, idempotency=idempotency, operations=operations, guard=guard
-            )
+            return Outbound(routes, vault, ordering, sending=sending, idempotency=idempotency, operations=operations)
 
         self.outbound = outbound(compiled.outbound)
         self._own = {name: ForwardRoute(route, outbound(route.alone())) for name, route in compiled.own.items()}

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.config import LimitsConfig
-from proxy.edge.aside import find_in
+from proxy.edge.aside import aside, find_in
 from proxy.edge.body import continue_if_expected, read_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.forwarded import forwarded
@@ -50,6 +51,7 @@ KIND = "webhook"
 """The kind of what is sealed."""
 HELD_BEYOND = timedelta(seconds=30)
 _OK = range(200, 300)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 class Webhooks:
@@ -98,9 +100,10 @@ class Webhooks:
         now = time.time()
         at = route.verifier.certificate_at(hook, now)
         certificate = await self._certificates.get(route, at) if at is not None else b""
-        key = route.verifier.verify(hook, now, certificate)
-        # An id that could be a card number is not even kept as a digest, which could be guessed.
-        return key if mask(key) == key else digest_of(hook.body)
+        key = await aside(len(hook.body), route.verifier.verify, hook, now, certificate)
+        bare = _UUID.sub("-", key)
+        # Of an id that could be a card number no digest is kept that could be guessed.
+        return key if mask(bare) == bare else digest_of(key.encode() + hook.body)
 
     async def _refused(self, error: WebhookRejected, exchange: Exchange, route: WebhookRoute) -> None:
         self._metrics.webhooks.labels(route.name, error.code).inc()
@@ -115,7 +118,8 @@ class Webhooks:
     ) -> web.Response:
         now = datetime.now(UTC)
         message = await self._tokenized(request, exchange, route, raw)
-        data, sequence = pack_request(KeptRequest(request.method, message)), _sequence(route, request, raw)
+        data = pack_request(KeptRequest(request.method, message))
+        sequence = route.order.of(message.headers, message.body) if route.order is not None else None
         if not await self._add(route, key, data, sequence, now):
             await self._events.forget_abandoned(WEBHOOK, route.name, key, now)
             if await self._events.state_of(WEBHOOK, route.name, key) in ("passing", None):
@@ -189,12 +193,8 @@ def _hook(request: web.BaseRequest, raw: bytes) -> Hook:
     return Hook(request.method, request.raw_path, headers, raw)
 
 
-def _sequence(route: WebhookRoute, request: web.BaseRequest, raw: bytes) -> str | None:
-    return route.order.of(_hook(request, raw).headers, raw) if route.order is not None else None
-
-
 def _unsigned(message: Message, incoming: Incoming, route: WebhookRoute) -> Message:
-    """Take the gateway's signature out if it is not that of the body any more, and what aiohttp sets by itself."""
+    """Take the gateway's signature out if it is not that of the body any more."""
     changed = message.body != incoming.raw
     dropped = route.verifier.signature_headers if changed else frozenset[str]()
     kept = CIMultiDict([each for each in message.headers if each[0].lower() not in dropped])

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from uuid import uuid4
 
 import structlog
 
 from proxy.edge.metrics import Metrics
-from proxy.state.held import EVERY, now
+from proxy.state.held import EVERY
 from proxy.state.operations import Operation
 from proxy.state.store import State
 from proxy.working import Working
 from vault.errors import PanlessError
 
-AT_ONCE = 32
+AT_ONCE = 16
+"""Operations of one route at a time."""
 LOOK_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ class Worker:
         self._working = working
         self._metrics = metrics
         self._asked = asyncio.Event()
-        self._attempts: set[asyncio.Task[None]] = set()
+        self._attempts: dict[asyncio.Task[None], str] = {}
         self._stopping = False
 
     def wake(self) -> None:
@@ -41,18 +41,20 @@ class Worker:
 
     async def task(self) -> None:
         """Work until it is stopped."""
-        looked = 0.0
+        looked, taken = 0.0, list[Operation]()
         while not self._stopping:
             self._asked.clear()
             try:
-                taken = await self._take(self._claim, lambda operation: self._working().attempt(operation))
+                working = self._working()
+                taken = await self._queue.claim(self._free(working.routes))
+                self._begin(taken, working.attempt)
                 if (now := asyncio.get_running_loop().time()) - looked > EVERY:
                     looked = now
-                    await self._take(self._abandoned, lambda operation: self._working().give_up(operation))
+                    self._begin(await self._queue.abandoned(AT_ONCE, self._held.runs), working.give_up)
                     await self._count()
             except PanlessError as error:
                 log.warning("operations_not_taken", code=error.code)
-                taken = False
+                taken = []
             if not taken:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._asked.wait(), LOOK_SECONDS)
@@ -62,40 +64,25 @@ class Worker:
         self._stopping = True
         self.wake()
         if self._attempts:
-            _, late = await asyncio.wait(self._attempts, timeout=seconds)
+            _, late = await asyncio.wait(list(self._attempts), timeout=seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _claim(self, most: int) -> Sequence[Operation]:
-        runs = [uuid4() for _ in range(most)]
-        try:
-            return await self._queue.claim(runs)
-        except PanlessError:
-            # Some may be claimed all the same. They were not sent, and must not be in doubt.
-            self._held.later(runs[0], lambda: self._queue.give_back(runs))
-            raise
+    def _free(self, routes: Iterable[str]) -> dict[str, int]:
+        """Return how many more operations each route may have under way, for those that have room."""
+        free = {route: AT_ONCE - sum(each == route for each in self._attempts.values()) for route in routes}
+        return {route: most for route, most in free.items() if most > 0}
 
-    async def _abandoned(self, most: int) -> Sequence[Operation]:
-        return await self._queue.abandoned(most, self._held.runs)
-
-    async def _take(
-        self,
-        take: Callable[[int], Awaitable[Sequence[Operation]]],
-        work: Callable[[Operation], Awaitable[None]],
-    ) -> bool:
-        free = AT_ONCE - len(self._attempts)
-        since = now()
-        operations = await take(free) if free > 0 else []
+    def _begin(self, operations: Sequence[Operation], work: Callable[[Operation], Awaitable[None]]) -> None:
         for operation in operations:
-            self._held.begin(operation.run, since)
+            self._held.begin(operation.run)
             task = asyncio.create_task(self._work(operation, work))
-            self._attempts.add(task)
+            self._attempts[task] = operation.route
             task.add_done_callback(self._done)
-        return bool(operations)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._attempts.discard(task)
+        self._attempts.pop(task, None)
         self.wake()  # there is room for another one, whose turn may be now
 
     async def _work(self, operation: Operation, work: Callable[[Operation], Awaitable[None]]) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from multidict import CIMultiDict
@@ -19,6 +20,7 @@ from proxy.edge.metrics import Metrics
 from proxy.edge.names import take_names
 from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
+from proxy.ending import Ending
 from proxy.errors import RouteNotFound
 from proxy.order import Order
 from proxy.outcomes import Effect, of_answer, of_error, passes
@@ -29,13 +31,12 @@ from proxy.state.errors import OutcomeUnknown
 from proxy.state.operations import End, Operation, State
 from proxy.state.store import State as Store
 from proxy.upstream.backoff import full_jitter, retry_after
-from vault.errors import KeysChanged, PanlessError
+from vault.errors import PanlessError
 from vault.policy import Principal
 from vault.service import Vault
 
 BASE_SECONDS, MOST_SECONDS = 1.0, 60.0
 MOST_ASKED_SECONDS = 3600.0
-TRIES = 5
 
 log = structlog.get_logger()
 
@@ -48,15 +49,18 @@ class Working:
         routes: Mapping[str, OutboundRoute],
         vault: Vault,
         state: Store,
+        *,
         sending: Sending,
+        ending: Ending,
         metrics: Metrics,
     ) -> None:
-        self._routes = routes
+        self.routes = routes
         self._vault = vault
         self._state = state
         self._queue = state.queue
         self._held = state.held
         self._sending = sending
+        self._ending = ending
         self._metrics = metrics
 
     async def attempt(self, operation: Operation) -> None:
@@ -87,7 +91,7 @@ class Working:
         await self._undone(operation, Effect.UNSURE, OutcomeUnknown.code)
 
     async def _order(self, operation: Operation) -> Order:
-        route = self._routes.get(operation.route)
+        route = self.routes.get(operation.route)
         if route is None:
             raise RouteNotFound
         document = await self._state.document(operation.request)
@@ -111,7 +115,8 @@ class Working:
             await self._sending.references(plan, permit, exchange),
             renew=lambda filled: with_digests(incoming, filled),
             protected=operation.key is not None,
-            still=lambda: self._held.check(operation.run),
+            again=operation.reached,
+            check=partial(self._state.held.check, operation.run),
         )
 
     async def _undone(
@@ -131,7 +136,7 @@ class Working:
             self._tell(operation, "pending", code)
 
     def _is_spent(self, operation: Operation, effect: Effect) -> bool:
-        settings = self._routes[operation.route].asynchronous if operation.route in self._routes else None
+        settings = self.routes[operation.route].asynchronous if operation.route in self.routes else None
         if settings is None:
             return True
         hours = timedelta(hours=settings.give_up_hours)
@@ -143,21 +148,9 @@ class Working:
     ) -> None:
         data = pack_answer(answer) if answer is not None else None
         status = answer.status if answer is not None else None
-        await self._held.end(operation.run, lambda: self._ended(operation, End(state, status, code), data))
+        await self._held.end(operation.run, lambda: self._ending.end(operation, End(state, status, code), data))
         self._metrics.operations_ended.labels(operation.route, state).inc()
         self._tell(operation, state, code)
-
-    async def _ended(self, operation: Operation, end: End, data: bytes | None) -> None:
-        for _ in range(TRIES):
-            documents = self._vault.documents
-            document = await documents.seal("answer", operation.tenant, data) if data is not None else None
-            try:
-                await self._queue.end(operation, replace(end, answer=document))
-            except KeysChanged:
-                await documents.refresh()
-            else:
-                return
-        raise KeysChanged
 
     def _tell(self, operation: Operation, state: State, code: str | None) -> None:
         log.info(

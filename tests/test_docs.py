@@ -11,6 +11,8 @@ from click import Context
 
 from proxy.cli.main import cli
 from proxy.edge.problem import status_of
+from proxy.edge.retry import retry
+from proxy.errors import UpstreamError
 from vault.errors import PanlessError
 
 for name in cli.list_commands(Context(cli)):  # these import every module that defines errors
@@ -46,6 +48,24 @@ def test_the_documented_errors_say_what_the_program_says():
     for code, cls in _codes().items():
         said = (cls.message.replace("|", "\\|"), cls.remedy.replace("|", "\\|"))
         assert f"`{code}` | {said[0]} | {said[1]} |" in text, code
+
+
+def test_every_answered_error_says_whether_it_may_be_repeated():
+    """docs/reliability.md lists them all; of an upstream's error, what holds if it was not sent stands there, too."""
+    answered = set(re.findall(r"^\| \d+ \| `(\w+)`", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE))
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.*) \|$", (ROOT / "docs" / "reliability.md").read_text(), re.MULTILINE)
+    statuses = {code: int(status) for code, status, _ in rows}
+    codes = _codes()
+    assert set(statuses) == answered
+    for code, status, said in rows:
+        error = codes[code].__new__(codes[code])
+        assert status_of(error) == int(status), code
+        if not isinstance(error, UpstreamError):
+            assert said == f"`{retry(error, int(status)).value}`", code
+            continue
+        unsent = "it did not get" in error.message
+        error.reached = "no" if unsent else "maybe"
+        assert said.startswith(f"`{retry(error, int(status)).value}`"), code
 
 
 def test_every_error_says_what_is_wrong_and_what_to_do():

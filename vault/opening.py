@@ -84,9 +84,13 @@ class Opening:
                 raise
         return await self.by_token(references, tenant)
 
-    async def found(self, references: Sequence[Reference], permit: Permit) -> list[Found]:
-        """Return what answers each reference; raises a TokenRejected or a KeyFailure for the first that has nothing."""
-        selection = Selection(references, permit, self._settings.cvc_lifetime, self._settings.cvc_attempts)
+    async def found(self, references: Sequence[Reference], permit: Permit, *, again: bool = False) -> list[Found]:
+        """Return what answers each reference; raises a TokenRejected or a KeyFailure for the first that has nothing.
+
+        `again`: tokens of limited use were used by the same request before.
+        """
+        settings = self._settings
+        selection = Selection(references, permit, settings.cvc_lifetime, settings.cvc_attempts, again)
         found = await self._rows.submit(selection.wanted())
         try:
             rows = selection.choose(found)

@@ -44,7 +44,9 @@ class Revealing:
         """Finish what is being recorded."""
         await asyncio.gather(*self._telling, return_exceptions=True)
 
-    async def reveal(self, references: Sequence[Reference], permit: Permit, context: Context) -> list[Revealed]:
+    async def reveal(
+        self, references: Sequence[Reference], permit: Permit, context: Context, *, again: bool = False
+    ) -> list[Revealed]:
         """Return the plaintexts that the permit allows, after the event that says so is durable."""
         tokens: list[Token] = []
         counts: list[Count] = []
@@ -54,12 +56,13 @@ class Revealing:
             references = await self._opening.by_token(references, permit.principal.tenant)
             tokens = [each.token for each in references if each.token is not None]
             self._brakes.check(f"token:{token}" for token in tokens)
-            found = await self._opening.found(references, permit)
+            found = await self._opening.found(references, permit, again=again)
             tokens = [each.token for each in found]
             counts = self._brakes.of_reveal(
                 app, permit.route, [str(each.token) for each in found if each.lease is None]
             )
-            await self._writer.write(_write(reveal_event(context, permit, tokens), found, counts))
+            event = reveal_event(context, permit, tokens)
+            await self._writer.write(_write(event, found, counts, again=again))
             return [each.opened() for each in found]
         except (TokenRejected, KeyFailure, Denied) as error:
             await self._record_refusal(error, permit, context, tokens)
@@ -100,7 +103,7 @@ class Revealing:
         await self._writer.write(Write(lambda _final: event))
 
 
-def _write(event: Event, found: Sequence[Found], counts: Sequence[Count]) -> Write:
+def _write(event: Event, found: Sequence[Found], counts: Sequence[Count], *, again: bool) -> Write:
     leases = [each.lease for each in found if each.lease is not None]
-    spent = [each.spent for each in found if each.spent is not None]
+    spent = [] if again else [each.spent for each in found if each.spent is not None]
     return Write(lambda _final: event, used_leases=leases, spent=spent, counts=counts)

@@ -214,13 +214,16 @@ class Vault:
         write = Write(tells, sealed.records, sealed.leases, changes=changes, customer=customer)
         return sealed.tokens(await self._writer.write(write))
 
-    async def reveal(self, references: Sequence[Reference], permit: Permit, context: Context) -> list[Revealed]:
+    async def reveal(
+        self, references: Sequence[Reference], permit: Permit, context: Context, *, again: bool = False
+    ) -> list[Revealed]:
         """Return the plaintexts that the permit allows, after the event that says so is durable.
 
-        Raises TokenRejected, KeyFailure, VelocityExceeded, RevealsStopped or StoreError; then nothing was opened, and
-        the refusal is recorded.
+        `again`: it is for the same request as before, which does not use a token of limited use twice. Raises
+        TokenRejected, KeyFailure, VelocityExceeded, RevealsStopped or StoreError; then nothing was opened, and the
+        refusal is recorded.
         """
-        return await self._revealing.reveal(references, permit, context)
+        return await self._revealing.reveal(references, permit, context, again=again)
 
     async def resolve(self, references: Sequence[Reference], tenant: str) -> list[Reference]:
         """Return the references with the tokens that their digits are. Nothing is revealed; raises NotAToken."""

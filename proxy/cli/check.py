@@ -87,7 +87,7 @@ def _check(config: Config, config_file: Path) -> None:
         if given is not None:
             tls_context(listener, given, config)
     for route in (*config.inbound, *config.outbound, *config.webhook):
-        upstream_tls(route, config)
+        upstream_tls(route, config, route.name)
     table = Table(title=f"Routes of {config_file}", title_justify="left")
     for column in ("way", "name", "path, port, hosts", "upstream", "fields", "apps"):
         table.add_column(column, overflow="fold")

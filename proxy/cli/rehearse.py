@@ -75,7 +75,7 @@ def show(result: dict[str, Any] | Rehearsal) -> None:
         console.print(
             f"NOT COVERED: what looks like a card number stands in the {leak}, in no field; {_what_of(result)}"
         )
-    if result.way == "inbound" and not result.leaks:
+    if result.way != "outbound" and not result.leaks:
         console.print(f"leak guard ({result.guard}): nothing found")
 
 

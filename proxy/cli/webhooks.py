@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -15,10 +14,10 @@ from rich.table import Table
 
 from proxy.cli.running import config_option, json_option, opened, run
 from proxy.config import load
-from proxy.state.pool import open_pool
 from proxy.state.webhook_events import PREFIX, WEBHOOK
 from proxy.state.webhook_keeping import EventsNotFound, Listed, WebhookKeeping
 from vault.tokens import read_type_id, type_id
+from vault.upkeep.changes import operator_change, operator_look
 
 STATES = ("pending", "delivered", "dead", "passing", "passed")
 _MOST = 10_000
@@ -73,19 +72,7 @@ def replay(events: tuple[str, ...], config_file: Path, route: str | None, state:
     if bool(events) == bool(state) or (state and not route):
         raise click.UsageError("give EVENTS, or --route and --state")
     done = run(_replay(config_file, [_id(each) for each in events], route, state))
-    if not done:
-        raise EventsNotFound(what=", ".join(events) or f"{route} {state}")
     click.echo(json.dumps({"replayed": done}) if as_json else f"{done} events are delivered once more.")
-
-
-@asynccontextmanager
-async def _keeping(config_file: Path) -> AsyncIterator[WebhookKeeping]:
-    async with opened(config_file) as database:
-        pool = await open_pool(database)
-        try:
-            yield WebhookKeeping(pool)
-        finally:
-            await pool.close()
 
 
 async def _look(
@@ -96,23 +83,29 @@ async def _look(
     event: UUID | None = None,
     limit: int = 1,
 ) -> list[Listed]:
-    async with _keeping(config_file) as keeping:
-        return await keeping.look(route=route, state=state, event=event, limit=limit)
+    async with opened(config_file) as database, operator_look(database) as connection:
+        return await WebhookKeeping(connection).look(route=route, state=state, event=event, limit=limit)
 
 
 async def _replay(config_file: Path, events: Sequence[UUID], route: str | None, state: str | None) -> int:
     times = {each.name: timedelta(hours=each.deliver_for_hours) for each in load(config_file).webhook}
-    now = datetime.now(UTC)
-    async with _keeping(config_file) as keeping:
-        if state is not None:
-            found = await keeping.look(route=route, state=state, limit=_MOST)
-        else:
+    about = " ".join(type_id(PREFIX, each) for each in events) or f"{state} events of {route}"
+    now, done = datetime.now(UTC), 0
+    async with (
+        opened(config_file) as database,
+        operator_change(database, "webhooks.replay", about) as connection,
+    ):
+        keeping = WebhookKeeping(connection)
+        if events:
             found = [each for event in events for each in await keeping.look(event=event, limit=1)]
-        done = 0
-        for each in reversed(found):  # the oldest first
+        else:
+            found = await keeping.look(route=route, state=state, limit=_MOST)
+        for each in found:
             lasts = times.get(each.route, _DELIVER_FOR) if each.kind == WEBHOOK else _DELIVER_FOR
             done += await keeping.replay([each.id], now, now + lasts)
-        return done
+        if not done:
+            raise EventsNotFound(what=about)
+    return done
 
 
 def _id(event: str) -> UUID:

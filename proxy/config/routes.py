@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, model_validator
 
@@ -15,7 +13,7 @@ from proxy.config.fields import FieldConfig
 from proxy.config.idempotency import AsynchronousConfig, IdempotencyConfig
 from proxy.config.listeners import ListenConfig, ListenerConfig, TlsConfig
 from proxy.config.signing import SigningConfig
-from proxy.config.upstreams import BreakerConfig, InFlight, RetryConfig, TimeoutConfig
+from proxy.config.upstreams import UpstreamConfig
 from proxy.config.values import (
     Bind,
     ForwardHost,
@@ -25,33 +23,18 @@ from proxy.config.values import (
     SecretReference,
     SelectorText,
     Slot,
-    Upstream,
-    is_loopback,
 )
 
 _TAKES_ALL = re.compile(r"\$(?:\.\.?\*|\.*\[\*\])+")
 
 
-class RouteConfig(Model):
+class RouteConfig(UpstreamConfig):
     name: Name
     path: RoutePath
     methods: Annotated[frozenset[Annotated[str, Field(pattern=r"^[A-Z]+$")]], Field(min_length=1)] | None = None
-    upstream: Upstream
-    ca: Path | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    plain_http: bool = False
-    timeouts: TimeoutConfig = TimeoutConfig()
-    retries: RetryConfig = RetryConfig()
-    breaker: BreakerConfig = BreakerConfig()
-    max_in_flight: InFlight = 256
     fields: tuple[FieldConfig, ...] = ()
     guard: Literal["refuse", "tokenize", "report"] = "refuse"
     guard_except: tuple[SelectorText, ...] = ()
-
-    @property
-    def upstream_url(self) -> SplitResult:
-        return urlsplit(self.upstream)
 
     @model_validator(mode="after")
     def _check(self) -> RouteConfig:
@@ -65,10 +48,6 @@ class RouteConfig(Model):
         for field in self.fields:
             if field.of is not None and (field.kind != "cvc" or field.of not in cards):
                 raise ValueError(f"fields: `of` is for a cvc and names the `at` of its pan, which {field.of} is not")
-        if self.upstream_url.scheme == "http" and not self.plain_http and not is_loopback(self.upstream_url):
-            raise ValueError("upstream: plain http is only for loopback; use https or set plain_http = true")
-        if (self.client_cert is None) != (self.client_key is None):
-            raise ValueError("client_cert and client_key go together")
         return self
 
 

@@ -6,21 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from proxy.config.base import Model
 from proxy.config.routes import RouteConfig
+from proxy.config.signatures import SignConfig
 from proxy.config.values import Name
-from proxy.config.verifying import PickText, SecretReferences, VerifyConfig
-from proxy.verifying.standard import secret_bytes
-
-
-class SignConfig(Model):
-    """Standard Webhooks: `whsec_...`; with several, each of them signs."""
-
-    secret: SecretReferences
-
-    def compile(self, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
-        """Return the secrets; raises ValueError, which shows nothing of one."""
-        return tuple(map(secret_bytes, secrets))
+from proxy.config.verifying import PickText, VerifyConfig
 
 
 class WebhookConfig(RouteConfig):

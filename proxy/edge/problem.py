@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from proxy.edge.retry import retry
 from proxy.errors import RequestError, UpstreamError
 from proxy.rewrite.errors import BodyRejected, CustomerInvalid, SelectorsConflict, SequenceInvalid, ValueNotText
 from vault import errors
@@ -64,6 +65,7 @@ def problem(error: errors.PanlessError, request_id: str) -> web.Response:
         "code": error.code,
         "detail": error.advice,
         "request_id": request_id,
+        "retry": retry(error, status).value,
     }
     if isinstance(error, UpstreamError):
         document["reached_upstream"] = error.reached

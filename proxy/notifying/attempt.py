@@ -18,7 +18,7 @@ from proxy.webhook_routes import Destination
 from vault.tokens import type_id
 
 LEAST = 0.5
-FIRST_SECONDS = 4.0
+FIRST_SECONDS = 1.0
 MOST_SECONDS = 3600.0
 _OK = range(200, 300)
 _random = SystemRandom()

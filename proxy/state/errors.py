@@ -33,18 +33,18 @@ class OutcomeUnknown(RequestError):
     remedy = "Look for it at the gateway. Operators: `panless idempotency settle` says how it was."
 
 
-class RunOverdue(RequestError):
-    status = 503
-    code = "run_overdue"
-    message = "This Panless was stopped, or cut off from its database, for longer than it may hold a payment."
-    remedy = "Nothing was sent for this request. Send it again with the same key."
-
-
 class OutcomeSettled(RequestError):
     status = 409
     code = "outcome_settled"
     message = "The request {first} with this idempotency key took effect; its answer was lost."
     remedy = "An operator has found it at the gateway: look for it there. It is not sent again."
+
+
+class LeaseLost(RequestError):
+    status = 503
+    code = "lease_lost"
+    message = "It took too long before the request could be sent; it was not sent."
+    remedy = "Repeat it with the same idempotency key. Operators: Panless, or its database, stood still for seconds."
 
 
 class OperationNotFound(RequestError):

@@ -10,24 +10,17 @@ from uuid import UUID
 
 import structlog
 
-from proxy.state.errors import RunOverdue
+from proxy.state.errors import LeaseLost
 from proxy.state.idempotency import HELD, Keys
 from proxy.state.operations import Queue
 from vault.errors import PanlessError
 
 EVERY = HELD.total_seconds() / 4
-
-# Also while the machine sleeps, where the system has a clock for it: others do not.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+MARGIN_SECONDS = 3.0  # what a claim may take on its way back from the database
 
 Write = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger()
-
-
-def now() -> float:
-    """Return seconds since some time ago."""
-    return time.clock_gettime(_CLOCK)
 
 
 class Held:
@@ -36,7 +29,7 @@ class Held:
     def __init__(self, keys: Keys, queue: Queue) -> None:
         self._keys = keys
         self._queue = queue
-        self._runs: dict[UUID, float] = {}
+        self._runs: dict[UUID, float] = {}  # until when each is ours, by our own clock
         self._later: dict[UUID, Write] = {}
 
     @property
@@ -44,14 +37,14 @@ class Held:
         """What is held now."""
         return self._runs.keys()
 
-    def begin(self, run: UUID, since: float) -> None:
-        """Hold a run from now on; `since`: `now` of before it was claimed."""
-        self._runs[run] = since
+    def begin(self, run: UUID) -> None:
+        """Hold a run from now on, which was claimed a moment ago."""
+        self._runs[run] = _until()
 
     def check(self, run: UUID) -> None:
-        """Raise RunOverdue if another process may have taken over: it is too late to send anything."""
-        if now() - self._runs.get(run, 0.0) > HELD.total_seconds():
-            raise RunOverdue
+        """Raise LeaseLost if a run may be another's by now: this process hung, or its database did."""
+        if time.monotonic() > self._runs.get(run, 0.0):
+            raise LeaseLost
 
     def abandon(self, run: UUID) -> None:
         """Hold a run no longer, whose end is not known."""
@@ -67,10 +60,6 @@ class Held:
         else:
             self._runs.pop(run, None)
 
-    def later(self, run: UUID, write: Write) -> None:
-        """Write something about a run as soon as it can be written."""
-        self._later[run] = write
-
     async def task(self) -> None:
         """Hold, write what could not be written, and tell what processes that are gone have left."""
         while True:
@@ -82,10 +71,10 @@ class Held:
 
     async def once(self) -> None:
         if runs := list(self._runs):
-            since = now()
+            until = _until()
             await self._keys.hold(runs)
             await self._queue.hold(runs)
-            self._runs |= {run: since for run in runs if run in self._runs}
+            self._runs.update((run, until) for run in runs if run in self._runs)
         await self._write_later()
         await self._keys.sweep()
 
@@ -99,3 +88,7 @@ class Held:
             await write()
             del self._later[run]
             self._runs.pop(run, None)
+
+
+def _until() -> float:
+    return time.monotonic() + HELD.total_seconds() - MARGIN_SECONDS

@@ -113,9 +113,9 @@ class Keys:
         self._pool = pool
 
     async def claim(
-        self, run: UUID, key: Key, digest: Document, *, protected: bool, request_id: str, keep: timedelta
+        self, key: Key, run: UUID, digest: Document, *, protected: bool, request_id: str, keep: timedelta
     ) -> bool:
-        """Make a key's row, held by `run`; return whether it was made: not if there is one. Raises KeysChanged.
+        """Make a key's row for a run; return whether there was none. Raises KeysChanged.
 
         `protected`: the gateway gets the key and honours it.
         """

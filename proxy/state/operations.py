@@ -5,7 +5,7 @@ What of one customer's is earlier is sent first: an operation waits while one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -94,19 +94,18 @@ WITH claimed AS (
 ), {document_part(1, "claimed")}, operation AS ({_ENQUEUED} FROM claimed RETURNING 1)
 SELECT changed, (SELECT count(*) FROM operation) FROM keys_part
 """  # noqa: S608  # constants
-# The runs are made by who claims, so that what was claimed can be given back though the answer was lost.
+# Each route has its own room: one whose gateway hangs keeps no other waiting.
 _CLAIM = f"""
-WITH due AS (
-  SELECT id FROM operations AS mine
-  WHERE state = 'pending' AND next_run <= clock_timestamp() AND NOT EXISTS (
-    SELECT 1 FROM operations AS earlier
-    WHERE earlier.tenant = mine.tenant AND earlier.route = mine.route AND earlier.sequence = mine.sequence
-      AND earlier.number < mine.number AND earlier.state IN ('pending', 'running'))
-  ORDER BY next_run, number LIMIT cardinality($2::uuid[]) FOR UPDATE SKIP LOCKED
-), numbered AS (SELECT id AS due_id, row_number() OVER () AS place FROM due)
-UPDATE operations SET state = 'running', run = ($2::uuid[])[place], held_until = clock_timestamp() + $1::interval,
+UPDATE operations SET state = 'running', run = gen_random_uuid(), held_until = clock_timestamp() + $1::interval,
                       attempts = attempts + 1, updated_at = clock_timestamp()
-FROM numbered WHERE id = due_id
+WHERE id IN (
+  SELECT due.id FROM unnest($2::text[], $3::integer[]) AS free (route, most) CROSS JOIN LATERAL (
+    SELECT id FROM operations AS mine
+    WHERE route = free.route AND state = 'pending' AND next_run <= clock_timestamp() AND NOT EXISTS (
+      SELECT 1 FROM operations AS earlier
+      WHERE earlier.tenant = mine.tenant AND earlier.route = mine.route AND earlier.sequence = mine.sequence
+        AND earlier.number < mine.number AND earlier.state IN ('pending', 'running'))
+    ORDER BY next_run, number LIMIT free.most FOR UPDATE SKIP LOCKED) AS due)
 RETURNING {COLUMNS}
 """  # noqa: S608  # constants
 _END = """
@@ -128,10 +127,6 @@ WHERE id = $1 AND run = $2 AND state = 'running'
 """
 _HOLD = """
 UPDATE operations SET held_until = clock_timestamp() + $2::interval WHERE run = ANY($1::uuid[]) AND state = 'running'
-"""
-_GIVE_BACK = """
-UPDATE operations SET state = 'pending', attempts = attempts - 1, held_until = NULL
-WHERE run = ANY($1::uuid[]) AND state = 'running'
 """
 # The run stays: a process that was only slow, or cut off, may still say how it ended.
 _ABANDONED = f"""
@@ -180,35 +175,31 @@ class Queue:
         self.added()
         return bool(row and row[1])
 
-    async def claim(self, runs: Sequence[UUID]) -> list[Operation]:
-        """Take operations whose turn it is, one for each of these runs at most; they are held by this process."""
+    async def claim(self, free: Mapping[str, int]) -> list[Operation]:
+        """Take operations whose turn it is, at most so many of each route; they are held by this process."""
         with translated():
-            rows = await self._pool.fetch(_CLAIM, HELD, runs)
+            rows = await self._pool.fetch(_CLAIM, HELD, list(free), list(free.values()))
         return [Operation(*row) for row in rows]
-
-    async def give_back(self, runs: Sequence[UUID]) -> None:
-        """Put back what was claimed and never sent."""
-        with translated():
-            await self._pool.execute(_GIVE_BACK, runs)
 
     async def abandoned(self, most: int, held: Collection[UUID]) -> list[Operation]:
         """Take over operations that were running in a process that is gone: whether they were sent is not known.
 
-        `held` are the runs of this process: it may only have been unable to say that it holds them.
+        `held` are the runs of this process: it was only unable to say that it holds them.
         """
         with translated():
             rows = await self._pool.fetch(_ABANDONED, HELD, most, list(held))
         return [Operation(*row) for row in rows]
 
-    async def end(self, operation: Operation, end: End) -> bool:
+    async def end(self, operation: Operation, end: End, connection: Connection | None = None) -> bool:
         """Write how an operation ended; return whether it was this run's to say. Raises KeysChanged."""
+        executor = connection or self._pool
         answer = end.answer
         common = (operation.id, operation.run, end.state, end.status, end.code, answer.id if answer else None)
         with reading_keys():
             if answer is None:
-                row = await self._pool.fetchrow(_END_WITHOUT, *common)
+                row = await executor.fetchrow(_END_WITHOUT, *common)
             else:
-                row = await self._pool.fetchrow(_END_WITH, *common, *document_values(answer))
+                row = await executor.fetchrow(_END_WITH, *common, *document_values(answer))
         return bool(row and row[1])
 
     async def again(self, operation: Operation, after: timedelta, *, reached: bool, code: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 from uuid import UUID
 
 from proxy.state.held import Held
 from proxy.state.idempotency import Keys
-from proxy.state.operations import Queue
-from proxy.state.pool import Database, Pool, open_pool, translated
+from proxy.state.operations import End, Operation, Queue
+from proxy.state.pool import Connection, Database, Pool, open_pool, translated
+from proxy.state.webhook_events import NewEvent, WebhookEvents
 from vault.documents import Document
 from vault.errors import RecordDoesNotOpen
 
@@ -34,6 +36,23 @@ class State:
         """Write what could not be written, if it can be now, and disconnect."""
         await self.held.close()
         await self.pool.close()
+
+    async def end_operation(
+        self, operation: Operation, end: End, event: NewEvent | None, events: WebhookEvents
+    ) -> bool:
+        """Write how an operation ended, and the event that tells of it, in one commit; raises KeysChanged.
+
+        Returns whether it was this run's to say.
+        """
+        if event is None:
+            return await self.queue.end(operation, end)
+        with translated():
+            async with self.pool.acquire() as acquired, acquired.transaction():
+                connection = cast("Connection", acquired)
+                ended = await self.queue.end(operation, end, connection)
+                if ended:
+                    await events.add(event, connection)
+                return ended
 
     async def purge(self) -> None:
         """Forget what nobody will ask for any more."""

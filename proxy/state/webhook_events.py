@@ -80,7 +80,8 @@ _RELEASE = "UPDATE webhook_events SET run = NULL, held_until = NULL WHERE run = 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
     """An event for an application. `key`: what its sender knows it by. `sequence`: of those with the same one, the next
-    waits for the one before. `route`, of a kind, says where it goes and how it is signed.
+    waits for the one before. `route`, of a kind, says where it goes and how it is signed. `timeless`: it could come
+    again for ever, so it is remembered for good.
     """
 
     kind: str
@@ -90,7 +91,7 @@ class NewEvent:
     received_at: datetime
     deliver_until: datetime
     sequence: str | None = None
-    timeless: bool = True
+    timeless: bool = False
     id: UUID = field(default_factory=uuid7)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from proxy.state.pool import Pool, translated
+from proxy.state.pool import Connection, Pool, translated
 from vault.errors import PanlessError
 
 PURGE_LIMIT = 500
@@ -53,7 +53,7 @@ WHERE id = ANY($1::uuid[]) AND state IN ('delivered', 'dead') AND document IS NO
 
 class EventsNotFound(PanlessError):
     code = "events_not_found"
-    message = "There is no event {what}, or nothing can be done with it."
+    message = "There is nothing that could be done with {what}."
     remedy = "See `panless webhooks list`: only those that are delivered or dead, and still kept, can be replayed."
 
 
@@ -88,7 +88,7 @@ class Listed:
 class WebhookKeeping:
     """Everything here raises a StoreError."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool | Connection) -> None:
         self._pool = pool
 
     async def purge(self, now: datetime) -> int:

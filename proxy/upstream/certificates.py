@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Generic, TypeVar
 
 from proxy.errors import RequestError
 from proxy.rewrite.message import Message
@@ -22,6 +23,8 @@ KEEP_SECONDS = 3600.0
 MISSING_SECONDS = 60.0
 MOST_BYTES = 64 * 1024
 MOST = 32
+MOST_MISSING = 512
+MOST_WAITING = 16
 _MISSING = (404, 410)
 
 
@@ -30,47 +33,72 @@ def fetching(name: str) -> str:
     return f"{name} certificates"
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    until: float
-    pem: bytes | None
-
-
 class SigningCertificates:
-    """Those of all routes, by route and place. One is fetched at a time."""
+    """Those of all routes, by route and place. One is fetched at a time.
+
+    Everybody can name a place where there is none: that is remembered aside, and pushes none out that is there.
+    """
 
     def __init__(self, upstream: UpstreamClient) -> None:
         self._upstream = upstream
-        self._kept: OrderedDict[tuple[str, CertificateAt], _Kept] = OrderedDict()
+        self._found: _Remembered[bytes] = _Remembered(KEEP_SECONDS, MOST)
+        self._missing: _Remembered[bool] = _Remembered(MISSING_SECONDS, MOST_MISSING)
         self._lock = asyncio.Lock()
+        self._waiting = 0
 
     async def get(self, route: Route, at: CertificateAt) -> bytes:
         """Return what stands there, PEM; raises WebhookCertificateUnavailable, or WebhookForged if nothing does."""
-        async with self._lock:
-            kept = self._kept.get((route.name, at))
-            if kept is None or kept.until < time.monotonic():
-                kept = await self._fetched(route, at)
-                self._kept[route.name, at] = kept
-                self._kept.move_to_end((route.name, at))
-                while len(self._kept) > MOST:
-                    self._kept.popitem(last=False)
-        if kept.pem is None:
-            raise WebhookForged
-        return kept.pem
+        if (pem := self._found.get((route.name, at))) is not None:
+            return pem
+        if self._waiting >= MOST_WAITING:
+            raise WebhookCertificateUnavailable
+        self._waiting += 1
+        try:
+            async with self._lock:
+                return self._found.get((route.name, at)) or await self._fetched(route, at)
+        finally:
+            self._waiting -= 1
 
-    async def _fetched(self, route: Route, at: CertificateAt) -> _Kept:
+    async def _fetched(self, route: Route, at: CertificateAt) -> bytes:
+        key = route.name, at
+        if self._missing.get(key):
+            raise WebhookForged
         to = replace(route, name=fetching(route.name), scheme="https", authority=str(at.host))
+        body = b""
         try:
             async with await self._upstream.send(to, "GET", Message(path=at.path)) as answer:
-                if answer.status in _MISSING:
-                    return _Kept(time.monotonic() + MISSING_SECONDS, None)
-                body = b""
                 async for piece in read_answer(answer, to):
                     body += piece
                     if len(body) > MOST_BYTES:
-                        break
+                        raise WebhookCertificateUnavailable
         except RequestError:
             raise WebhookCertificateUnavailable from None
-        if answer.status != 200 or len(body) > MOST_BYTES:
+        if answer.status in _MISSING:
+            self._missing.put(key, True)
+            raise WebhookForged
+        if answer.status != 200:
             raise WebhookCertificateUnavailable
-        return _Kept(time.monotonic() + KEEP_SECONDS, body)
+        self._found.put(key, body)
+        return body
+
+
+Value = TypeVar("Value")
+
+
+class _Remembered(Generic[Value]):
+    """At most so many values, for so many seconds; the oldest go first."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._values: OrderedDict[tuple[str, CertificateAt], tuple[float, Value]] = OrderedDict()
+
+    def get(self, key: tuple[str, CertificateAt]) -> Value | None:
+        until, value = self._values.get(key, (0.0, None))
+        return value if until > time.monotonic() else None
+
+    def put(self, key: tuple[str, CertificateAt], value: Value) -> None:
+        self._values[key] = time.monotonic() + self._seconds, value
+        self._values.move_to_end(key)
+        while len(self._values) > self._most:
+            self._values.popitem(last=False)

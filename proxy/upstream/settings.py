@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
-from proxy.config import Config, RouteConfig
-from proxy.config.upstreams import BreakerConfig, RetryConfig, TimeoutConfig
+from proxy.config import Config
+from proxy.config.upstreams import BreakerConfig, RetryConfig, TimeoutConfig, UpstreamConfig
 from proxy.errors import ConfigInvalid
 from proxy.upstream.shown import Shown
 
@@ -23,16 +23,16 @@ class UpstreamSettings:
     max_in_flight: int
 
     @classmethod
-    def compile(cls, route: RouteConfig, config: Config) -> UpstreamSettings:
+    def compile(cls, route: UpstreamConfig, config: Config, name: str) -> UpstreamSettings:
         """Prepare a route; raises ConfigInvalid if its certificates cannot be used."""
-        tls, shown = upstream_tls(route, config), Shown()
+        tls, shown = upstream_tls(route, config, name), Shown()
         if isinstance(tls, ssl.SSLContext):
             shown.watch(tls)
         return cls(tls, shown, route.timeouts, route.retries, route.breaker, route.max_in_flight)
 
 
-def upstream_tls(route: RouteConfig, config: Config) -> ssl.SSLContext | bool:
-    """Load what a route trusts and shows; raises ConfigInvalid if it cannot be used."""
+def upstream_tls(route: UpstreamConfig, config: Config, name: str) -> ssl.SSLContext | bool:
+    """Load what the route `name` trusts and shows; raises ConfigInvalid if it cannot be used."""
     if route.upstream_url.scheme != "https":
         return True
     try:
@@ -43,6 +43,6 @@ def upstream_tls(route: RouteConfig, config: Config) -> ssl.SSLContext | bool:
             context.load_cert_chain(config.resolve(route.client_cert), config.resolve(route.client_key))
     except (OSError, ssl.SSLError):
         raise ConfigInvalid(
-            file=str(config.file), key=f"route {route.name}", problem="ca, client_cert or client_key cannot be used"
+            file=str(config.file), key=f"route {name}", problem="ca, client_cert or client_key cannot be used"
         ) from None
     return context

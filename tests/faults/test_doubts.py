@@ -241,5 +241,5 @@ async def test_an_answer_that_cannot_be_passed_on_does_not_ask_for_another_charg
     world.app.answer = answer
     status, headers, body = await world.pay("echo", None, amount, about=f"echo-{amount}")
     told = json.loads(body)
-    assert (status, headers["Panless-Error"], told["reached_upstream"]) == (502, "answer_not_kept", "yes")
+    assert (status, headers["Panless-Error"], told["reached_upstream"]) == (502, "answer_withheld", "yes")
     assert "safe" not in told["detail"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -161,13 +161,7 @@ async def hooked(folder: Path) -> AsyncIterator[Hooked]:
             yield Hooked(panless, app, paypal, signer, client)
 
 
-def tls_of(authority: trustme.CA):
-    import ssl
-
+def tls_of(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
     return context
-
-
-async def soon(*works):
-    return await asyncio.gather(*works)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,10 +16,19 @@ from proxy.cli.running import opened
 from tests.conftest import World
 from tests.harness import configuration
 from tests.harness.process import PanlessProcess
-from tests.harness.upstream import Answer, Received, recording
+from tests.harness.upstream import Received, recording
 from vault.store.database import Role
 
 LATER = "{ attempts = 3, give_up_hours = 1 }"
+TOLD = '{{ notify = {{ upstream = "{app}/told", sign = {{ secret = "file:told.key" }} }} }}'
+SIGNED_WITH = "whsec_" + base64.b64encode(b"operations are told with this").decode()
+ONCE = """
+[[inbound]]
+name     = "once"
+path     = "/once"
+upstream = "{app}"
+fields   = [{{ at = "$.card.number", kind = "pan", limits = {{ uses = 1 }} }}]
+"""
 ROUTE = """
 [[outbound]]
 name         = "{name}"
@@ -29,13 +39,15 @@ credential   = {{ slots = ["bearer", "basic"], secret = "file:gateway.key" }}
 fields       = {fields}
 asynchronous = {later}
 sequence     = "$.customer"
-timeouts     = {{ whole = 5 }}
+timeouts     = {{ whole = 60 }}
 {more}
 """
 
 
-def routes(gateway: str) -> str:
-    """Return `keyed`, whose gateway honours keys, `body`, where they are in the body, `strict` and `patient`."""
+def routes(gateway: str, app: str) -> str:
+    """Return `keyed`, whose gateway honours keys, `body`, where they are in the body, `strict`, `patient`, and `told`,
+    which tells its application of operations.
+    """
     fields = configuration.CARD_FIELDS
     more = {
         "keyed": 'idempotency_header = "Idempotency-Key"',
@@ -43,15 +55,13 @@ def routes(gateway: str) -> str:
         "strict": "idempotency = { required = true }",
         "patient": 'idempotency = { running = "wait", wait_seconds = 20 }',
         "plain": "",
+        "told": "",
     }
-    return "".join(
-        ROUTE.format(name=name, gateway=gateway, fields=fields, later=LATER, more=text) for name, text in more.items()
+    later = {"told": TOLD.format(app=app)}
+    return ONCE.format(app=app) + "".join(
+        ROUTE.format(name=name, gateway=gateway, fields=fields, later=later.get(name, LATER), more=text)
+        for name, text in more.items()
     )
-
-
-def cut(_writer: asyncio.StreamWriter) -> Answer:
-    """An answer that is none: the connection ends."""
-    return Answer(raw=b"")
 
 
 @dataclass
@@ -116,7 +126,8 @@ def code(answer: tuple[int, dict, bytes]) -> tuple[int, str]:
 @asynccontextmanager
 async def payments(folder: Path, head: str = "") -> AsyncIterator[Payments]:
     async with recording() as app, recording() as gateway, aiohttp.ClientSession() as client:
-        config = configuration.write(folder, app.url, gateway.url, extra=routes(gateway.url), head=head)
+        config = configuration.write(folder, app.url, gateway.url, extra=routes(gateway.url, app.url), head=head)
+        (folder / "told.key").write_text(SIGNED_WITH)
         process = await PanlessProcess(config).start()
         try:
             key, foreign = await process.add_app("shop"), await process.add_app("foreign", tenant="other")

@@ -66,7 +66,7 @@ async def sending(folder: Path, **routes: tuple[str, str]) -> AsyncIterator[Send
     )
     config = parse(tomllib.loads(text), folder / "panless.toml")
     registry = CollectorRegistry()
-    settings = {each.name: UpstreamSettings.compile(each, config) for each in config.inbound}
+    settings = {each.name: UpstreamSettings.compile(each, config, each.name) for each in config.inbound}
     client = UpstreamClient(metrics=UpstreamMetrics(registry)).having(settings)
     try:
         yield Sending(client, {each.name: InboundRoute.compile(each) for each in config.inbound}, registry)

@@ -168,6 +168,8 @@ async def test_a_payment_that_was_under_way_when_its_process_ended_is_unknown(wo
     )
     assert code(await world.pay("plain", card, key)) == (409, "outcome_unknown")
     assert len(world.charged()) == 1
+    [row] = await world.sql("SELECT state FROM idempotency WHERE key = $1", key)
+    assert row["state"] == "unknown"
 
 
 async def test_and_is_sent_again_where_the_gateway_honours_its_key(world, key):
@@ -257,3 +259,12 @@ async def test_an_answer_without_a_body_is_an_answer(world, key):
     again = await world.pay("plain", card, key)
     assert (first[0], first[2]) == (again[0], again[2]) == (204, b"")
     assert again[1]["X-A"] == "b"
+
+
+async def test_a_token_of_limited_use_is_used_once_by_a_payment_that_is_sent_again(world, key):
+    card = await world.tokens(PAN, None, path="/once")
+    world.gateway.answer = Answer(500)
+    assert (await world.pay("keyed", card, key))[0] == 500
+    world.gateway.answer = Answer()
+    assert (await world.pay("keyed", card, key))[0] == 200
+    assert code(await world.pay("keyed", card, f"{key}-other")) == (410, "token_expired")

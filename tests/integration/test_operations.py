@@ -6,8 +6,9 @@ import asyncio
 import json
 
 import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.harness.payments import Payments, code, payments
+from tests.harness.payments import SIGNED_WITH, Payments, code, payments
 from tests.harness.upstream import Answer
 
 PAN = "4242424242424242"
@@ -218,3 +219,55 @@ async def test_one_that_never_got_through_is_dead_when_its_time_is_up(world):
     await world.sql("UPDATE operations SET begun_at = begun_at - interval '2 h' WHERE state IN ('pending', 'running')")
     told = await world.ended(path)
     assert (told["status"], told["code"]) == ("dead", "answered_429")
+
+
+@pytest.mark.parametrize(("status", "state"), [(200, "succeeded"), (402, "failed")])
+async def test_the_application_is_told_by_a_signed_webhook(world, status, state):
+    world.gateway.answer = Answer(status)
+    path = await world.later("told", await world.card())
+    while not any(each.target == "/told" for each in world.app.received):
+        await asyncio.sleep(0.02)
+    told = next(each for each in world.app.received if each.target == "/told")
+    notice = Webhook(SIGNED_WITH).verify(told.body, {name.lower(): value for name, value in told.headers})
+    assert notice["type"] == f"operation.{state}"
+    known = await world.ended(path)
+    assert notice["data"] == known | {
+        "updated_at": notice["data"]["updated_at"],
+        "ended_at": notice["data"]["ended_at"],
+    }
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SIGNED_WITH).verify(told.body + b" ", {name.lower(): value for name, value in told.headers})
+
+
+async def test_an_application_that_is_away_is_told_later(world):
+    answers = iter([Answer(503)])
+    world.app.answer = lambda received: next(answers, Answer()) if received.target == "/told" else Answer()
+    await world.later("told", await world.card())
+    while sum(each.target == "/told" for each in world.app.received) < 2:
+        await asyncio.sleep(0.02)
+    ids = {each.header("webhook-id") for each in world.app.received if each.target == "/told"}
+    assert len(ids) == 1
+
+
+async def test_a_gateway_that_hangs_holds_up_no_other_routes_operations(world):
+    hangs = asyncio.Event()
+
+    def answer(received):
+        if received.header("Idempotency-Key") is None:
+            return Answer()
+
+        async def wait(writer):
+            await hangs.wait()
+            writer.write(Answer().bytes())
+
+        return Answer(stream=wait)
+
+    world.gateway.answer = answer
+    card = await world.card()
+    stuck = [await world.later("keyed", card) for _ in range(20)]
+    assert (await world.ended(await world.later("plain", card)))["status"] == "succeeded"
+    # Not because the others had given up meanwhile.
+    assert (await world.sql("SELECT count(*) FROM operations WHERE route = 'keyed' AND code IS NOT NULL"))[0][0] == 0
+    hangs.set()
+    for path in stuck:
+        assert (await world.ended(path))["status"] == "succeeded"

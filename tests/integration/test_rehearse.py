@@ -33,6 +33,12 @@ path = "/v72/"
 upstream = "http://127.0.0.1:9000"
 guard_except = ["$.paymentMethod.cvc"]
 
+[[webhook]]
+name = "hook"
+path = "/hooks/stripe"
+upstream = "http://127.0.0.1:9000/in"
+verify = { scheme = "stripe", secret = "env:NOT_SET_IN_CI" }
+
 [[outbound]]
 name = "braintree"
 preset = "braintree"
@@ -61,6 +67,13 @@ async def test_the_host_names_the_route_and_no_secret_is_needed(check):
     assert "ends in 1111" in done.out and "4111111111111111" not in done.out and "123" not in done.out
     assert "gateway's credential: basic-password" in done.out
     assert "José" not in done.out and "$.transaction.credit_card.cardholder_name passes as it is" in done.out
+
+
+async def test_a_webhook_can_be_rehearsed_too(check):
+    done = await check("stripe-webhook.http", "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["way"], found["route"], found["guard"]) == (0, "webhook", "hook", "tokenize"), done.err
+    assert found["upstream"] == "http://127.0.0.1:9000/in"
 
 
 async def test_json_says_where_each_value_stands(check):

@@ -101,6 +101,8 @@ async def test_a_dead_event_lets_the_others_go_on_and_can_be_replayed(world):
     assert (replayed.code, "1 events" in replayed.out) == (0, True)
     (received,) = await world.arrived("stripe")
     assert received.header("webhook-id") == listed["id"] and dead.encode() in received.body
+    (told,) = [each for each in await world.panless.events() if each["action"] == "webhooks.replay"]
+    assert told["destination"] == listed["id"] and told["outcome"] == "permitted"
     await settled(world)
 
 
@@ -114,7 +116,9 @@ async def test_a_panless_that_is_killed_loses_nothing_that_it_answered(world):
     for number in numbers:
         assert await world.stripe(event(number, thing=number)) == (200, "")
     await world.arrived("stripe", 1)  # some are under way, held by the process that dies
-    await world.panless.kill()
+    numbers.append(world.fresh())
+    assert await world.stripe(event(numbers[-1], thing=numbers[-1])) == (200, "")
+    await world.panless.kill()  # at once after its answer
     world.app.reset()
     await world.panless.start()
     await until(lambda: _all_there(world, numbers))

@@ -189,6 +189,9 @@ class TestSchemes:
         assert await world.post("adyen", body) == (200, "")
         await world.quiet()
         assert [each.body for each in world.at("adyen")] == [body]
+        remembered = "SELECT string_agg(DISTINCT route, ' ' ORDER BY route) FROM webhook_events WHERE timeless"
+        assert set((await value(world.panless.config, remembered)).split()) <= {"adyen", "braintree"}
+        assert "adyen" in await value(world.panless.config, remembered)
         forged = gateways.by_adyen(
             gateways.adyen_item(reference + "y"), {**gateways.adyen_item("z"), "success": "false"}
         )
@@ -234,8 +237,20 @@ class TestSchemes:
         headers = world.signer.headers(body, time.time(), f"d938e770-8046-11e6-8103-{world.fresh():0>12}", **at)
         world.paypal.answer = Answer(status=500)
         assert await world.post("paypal", body, headers) == (503, "webhook_certificate_unavailable")
+        world.paypal.answer = Answer(body=b"x" * 100_000)
+        assert await world.post("paypal", body, headers) == (503, "webhook_certificate_unavailable")
         world.paypal.answer = before
         assert await world.post("paypal", body, headers) == (200, "")
+
+    async def test_a_certificate_that_there_is_not_is_asked_for_once_and_its_webhook_forged(self, world):
+        world.paypal.received.clear()
+        body, before = event(world.fresh()), world.paypal.answer
+        world.paypal.answer = Answer(status=404)
+        at = {"PAYPAL-CERT-URL": f"https://localhost:{world.paypal.port}/v1/notifications/certs/MADE-UP"}
+        headers = world.signer.headers(body, time.time(), f"d938e770-8046-11e6-8103-{world.fresh():0>12}", **at)
+        assert [await world.post("paypal", body, headers) for _ in range(3)] == [(401, "webhook_forged")] * 3
+        assert len(world.paypal.received) == 1
+        world.paypal.answer = before
 
 
 class TestPassing:

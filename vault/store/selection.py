@@ -24,12 +24,16 @@ from vault.tokens import Token
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The references of one reveal and the limits that their rows have to keep."""
+    """The references of one reveal and the limits that their rows have to keep.
+
+    `again`: it is the same request once more, for which tokens of limited use were used already.
+    """
 
     references: Sequence[Reference]
     permit: Permit
     cvc_lifetime: timedelta
     cvc_attempts: int
+    again: bool = False
 
     def wanted(self) -> Wanted:
         """Return what has to be looked up."""
@@ -87,7 +91,7 @@ class Selection:
 
     def _usable(self, row: SealedRow, now: datetime) -> bool:
         in_time = row.expires_at is None or row.expires_at > now
-        in_uses = row.max_uses is None or row.uses < row.max_uses
+        in_uses = self.again or row.max_uses is None or row.uses < row.max_uses
         return in_time and in_uses and (row.attempts is None or row.attempts < self.cvc_attempts)
 
     def _missing(self, reference: Reference, token: Token, now: datetime) -> TokenUnknown | TokenExpired | CvcGone:

@@ -185,16 +185,27 @@ def test_one_right_signature_among_several_is_enough():
     assert standard.verify(standard.with_header("webhook-signature", both)) == "id:msg_1"
 
 
+MAC = "0" * 64
+
+
 @pytest.mark.parametrize(
     "value",
-    ["", "t=1", f"t={NOW}", f"v1={'0' * 64}", f"t={NOW},t={NOW},v1={'0' * 64}", f"t={NOW},v1=", f"t=-1,v1={'0' * 64}",
-     f"t={NOW} ,v1={'0' * 64}", f"t=+{NOW},v1={'0' * 64}", f"t={NOW},v0={'0' * 64}", "nonsense", "t=" + "9" * 5000,
-     f"t={NOW}," + ",".join([f"v1={'0' * 64}"] * 17)],
+    ["", "t=1", "t=NOW", "v1=MAC", "t=NOW,t=NOW,v1=MAC", "t=NOW,v1=", "t=-1,v1=MAC", "t=NOW ,v1=MAC", "t=+NOW,v1=MAC",
+     "t=NOW,v0=MAC", "nonsense", "t=" + "9" * 5000, "t=NOW," + ",".join(["v1=MAC"] * 17)],
+    ids=[f"header{number}" for number in range(13)],
 )  # fmt: skip
 def test_stripe_headers_that_are_none(value):
     scheme = SCHEMES["stripe"]
     with pytest.raises(WebhookRejected):
-        scheme.verify(scheme.with_header("Stripe-Signature", value))
+        scheme.verify(scheme.with_header("Stripe-Signature", value.replace("NOW", str(NOW)).replace("MAC", MAC)))
+
+
+def test_a_right_stripe_signature_with_a_second_time_is_refused():
+    scheme = SCHEMES["stripe"]
+    value = scheme.header("Stripe-Signature")
+    for twice in (f"{value},t={NOW + 1}", f"t={NOW + 1},{value}", f"{value},t={NOW}"):
+        with pytest.raises(WebhookMalformed):
+            scheme.verify(scheme.with_header("Stripe-Signature", twice))
 
 
 def test_a_piece_of_the_body_cannot_become_a_piece_of_the_id():
@@ -335,7 +346,9 @@ class TestPayPal:
                 self.scheme.verifier.verify(used, NOW, signer.chain)
 
     @pytest.mark.parametrize(
-        "chain", [b"", b"nonsense", SIGNER.roots, SIGNER.chain[:-100], SIGNER.roots + SIGNER.chain]
+        "chain",
+        [b"", b"nonsense", SIGNER.roots, SIGNER.chain[:-100], SIGNER.roots + SIGNER.chain],
+        ids=["nothing", "nonsense", "root", "cut off", "root first"],
     )
     def test_what_is_no_certificate_of_paypal_is_refused(self, chain):
         with pytest.raises(WebhookForged):
