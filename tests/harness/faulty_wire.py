@@ -51,7 +51,8 @@ class FaultyWire:
         there = asyncio.create_task(self._pump(self.there, reader, far_writer))
         back = asyncio.create_task(self._pump(self.back, far_reader, writer))
         try:
-            await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+            with suppress(asyncio.CancelledError):  # `break_now`
+                await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             there.cancel()
             back.cancel()

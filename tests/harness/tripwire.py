@@ -47,9 +47,10 @@ class Tripwire(FaultyWire):
         back = asyncio.create_task(self._back(far_reader, writer, caught))
         there = asyncio.create_task(self._there(reader, far_writer, caught, back))
         try:
-            await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
-            if caught.is_set():
-                await there
+            with contextlib.suppress(asyncio.CancelledError):  # `break_now`
+                await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+                if caught.is_set():
+                    await there
         finally:
             there.cancel()
             back.cancel()

@@ -98,9 +98,9 @@ class World:
     async def chaos(self) -> None:
         """Go on killing until it is cancelled."""
         acts = {
-            "panless": (self._kill_panless, 30),
+            "panless": (self._kill_panless, 25),
             "gateway": (self._kill_gateway, 25),
-            "database": (self._kill_database, 15),
+            "database": (self._kill_database, 20),
             "connections": (self._cut, 15),
             "stopped": (self._stop_for_a_while, 15),
         }
