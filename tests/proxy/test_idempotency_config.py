@@ -51,10 +51,7 @@ def test_what_is_set(tmp_path):
         ('idempotency_header = "two words"', "pattern"),
         ('asynchronous = { notify = { upstream = "https://app.example/" } }', "required"),
         ('asynchronous = { notify = { upstream = "http://app.example/", sign = { secret = "env:S" } } }', "plain http"),
-        (
-            'asynchronous = { notify = { upstream = "https://app.example/", sign = { secret = "whsec_MfKQ9r8GKYqr" } } }',
-            "",
-        ),
+        ('asynchronous = { notify = { upstream = "https://a.example/", sign = { secret = "whsec_MfKQ9r8" } } }', ""),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, more, why):
