@@ -100,6 +100,8 @@ class Working:
         exchange.route, exchange.destination = route.name, route.destination
         headers = CIMultiDict(kept.message.headers)
         put_secret(headers, route.credential.slots, route.credential.secret, always=route.credential.always)
+        if operation.key is not None and route.idempotency.honoured:
+            headers[route.idempotency.header] = operation.key
         message = replace(kept.message, headers=tuple(headers.items()))
         incoming = Incoming(message, raw=message.body)
         _, found = take_names(await find_in(message, route.fields))

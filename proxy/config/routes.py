@@ -113,6 +113,10 @@ class OutboundConfig(RouteConfig):
             raise ValueError("tls is for a route with a port of its own: it needs bind")
         if self.asynchronous is not None and self.signing is not None:
             raise ValueError("asynchronous: what an application has signed cannot be sent later")
+        if self.asynchronous is not None and self.asynchronous.give_up_hours > self.idempotency.keep_hours:
+            raise ValueError(
+                "asynchronous: give_up_hours is at most idempotency's keep_hours: gateways forget keys, too"
+            )
         if self.sequence is not None and self.asynchronous is None:
             raise ValueError("sequence is for operations: it needs asynchronous")
         if self.bind is not None and self.name in ListenConfig.model_fields:

@@ -34,8 +34,10 @@ UPDATE idempotency SET state = 'settled', updated_at = now()
 WHERE app = $1 AND route = $2 AND key = $3 AND state = 'unknown' RETURNING 1
 """
 _END = "UPDATE operations SET state = $2, code = $3, updated_at = now(), ended_at = now() WHERE id = $1"
+# With another key: to the one that it had, the gateway would give the answer that it gave before.
 _RETRY = """
-UPDATE operations SET state = 'pending', attempts = 0, reached = false, code = NULL, status = NULL, next_run = now(),
+UPDATE operations SET state = 'pending', attempts = 0, reached = false, code = NULL,
+                      key = CASE WHEN key IS NOT NULL THEN gen_random_uuid()::text END, status = NULL, next_run = now(),
                       begun_at = now(), updated_at = now(), ended_at = NULL, run = NULL
 WHERE id = $1
 """

@@ -90,6 +90,18 @@ async def test_an_operation_that_failed_is_sent_once_more(world):
     assert event["destination"] == name
 
 
+async def test_it_is_sent_with_another_key_or_the_gateway_would_fail_it_again(world):
+    world.gateway.answer = Answer(402)
+    path = await world.later("keyed", await world.card(), "retry-1")
+    await world.ended(path)
+    world.gateway.answer = Answer()
+    await run(world, "operations", "retry", path.rpartition("/")[2])
+    assert (await world.ended(path))["status"] == "succeeded"
+    first, second = (each.header("Idempotency-Key") for each in world.charged())
+    assert first == "retry-1"
+    assert second not in (None, first)
+
+
 async def test_one_that_may_have_taken_effect_is_not_unless_somebody_says_that_it_has_not(world):
     path, name = await later(world, Answer(raw=b""))
     refused = await world.panless.command("operations", "retry", name)
