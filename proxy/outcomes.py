@@ -20,13 +20,14 @@ class Effect(Enum):
     UNSURE = "unsure"
 
 
-def of_answer(status: int, *, protected: bool) -> Effect:
+def of_answer(status: int, *, protected: bool, in_doubt: bool = False) -> Effect:
     """Judge an answer by its status. `protected`: the gateway honours the idempotency key that it got.
 
-    Such a gateway says 409 while it still works on an earlier request with the key.
+    Such a gateway says 409 while it still works on an earlier request with the key. `in_doubt`: an attempt before the
+    one that it answers may have taken effect.
     """
     if status in _REFUSED_FOR_NOW:
-        return Effect.NONE
+        return Effect.UNSURE if in_doubt else Effect.NONE
     if status >= 500 or (status == _CONFLICT and protected):
         return Effect.UNSURE
     return Effect.DEFINITE

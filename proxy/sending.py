@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-import aiohttp
 import structlog
 from multidict import CIMultiDict
 
@@ -28,6 +27,7 @@ from proxy.scrub.guesses import holds_guess, without, worth_searching
 from proxy.scrub.scrubber import Secret
 from proxy.upstream.answer import ask_for_whole
 from proxy.upstream.client import UpstreamClient
+from proxy.upstream.flight import GatewayAnswer
 from proxy.upstream.shown import Expected
 from vault.errors import Denied, KeyFailure, NotAToken, StoreError
 from vault.policy import Denial, Permit, Policy, Principal
@@ -57,7 +57,7 @@ class _Outgoing:
 class Sent:
     """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold."""
 
-    answer: aiohttp.ClientResponse
+    answer: GatewayAnswer
     revealed: Sequence[Revealed]
     secrets: Sequence[Secret]
 
@@ -148,7 +148,7 @@ class Sending:
             self._metrics.values.labels("reveal", reference.kind.name).inc()
         secrets = await self._secrets(order, permit, revealed)
         message = plan.fill(filled(plan, revealed, route.credential.secret))
-        if _holds_key(message):
+        if carries_key(message):
             raise KeyMisplaced(route=route.name)
         return _Outgoing(_searchable(message) if revealed else message, revealed, secrets, permit)
 
@@ -179,7 +179,8 @@ class Sending:
         return Expected(permit.certificate, told)
 
 
-def _holds_key(message: Message) -> bool:
+def carries_key(message: Message) -> bool:
+    """Tell whether a Panless key stands in the target or the body, escaped or not."""
     target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
     return any(_key(each) or (not is_plain(each) and _key(View(decoded(each)).text)) for each in (target, message.body))
 

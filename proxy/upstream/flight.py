@@ -34,9 +34,13 @@ class Flight:
 
 
 class GatewayAnswer(aiohttp.ClientResponse):
-    """An answer that gives its slot back when it ends, however it does."""
+    """An answer that gives its slot back when it ends, however it does.
+
+    `in_doubt`: an attempt before the one that it answers may have taken effect.
+    """
 
     flight: Flight | None = None
+    in_doubt = False
 
     def holds(self, flight: Flight) -> None:
         """Take over the slot of the attempt that this is the answer to."""
