@@ -10,6 +10,7 @@ from vault.errors import KeyUnavailable, PanlessError, StoreError, VelocityExcee
 
 _REFUSED_FOR_NOW = {408, 425, 429}
 _CONFLICT = 409
+_FIRST_FINAL = 200  # below are answers that announce another one, which never came
 
 
 class Effect(Enum):
@@ -28,7 +29,7 @@ def of_answer(status: int, *, protected: bool, in_doubt: bool = False) -> Effect
     """
     if status in _REFUSED_FOR_NOW:
         return Effect.UNSURE if in_doubt else Effect.NONE
-    if status >= 500 or (status == _CONFLICT and protected):
+    if status < _FIRST_FINAL or status >= 500 or (status == _CONFLICT and protected):
         return Effect.UNSURE
     return Effect.DEFINITE
 

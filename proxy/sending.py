@@ -104,9 +104,8 @@ class Sending:
             order.check()
             return order.renew(outgoing.message)
 
-        async with await self._upstream.send(
-            route, order.method, message, streams, shown, protected=order.protected
-        ) as answer:
+        answer = await self._upstream.send(route, order.method, message, streams, shown, protected=order.protected)
+        async with answer:
             yield Sent(answer, outgoing.revealed, outgoing.secrets)
 
     async def answer(self, order: Order, sent: Sent, *, whole: bool = False) -> Answer:
