@@ -156,3 +156,25 @@ async def test_no_panless_key_is_kept_with_an_operation(world, where):
     url = f"{world.outbound}/plain/charges" + (f"?k={world.key}" if where == "query" else "")
     async with world.client.post(url, json=body, headers=headers) as answer:
         assert (answer.status, answer.headers.get("Panless-Error")) == (400, "key_misplaced")
+
+
+@pytest.mark.xfail(strict=True, reason="an application whose last key is revoked has its operations sent all the same")
+async def test_a_stolen_key_that_is_revoked_pays_nothing_more(world):
+    stolen = await world.panless.add_app("other")
+    card = await world.card()
+    world.gateway.answer = _BUSY
+    await world.later("keyed", card, app=stolen)
+
+    async def was_tried() -> bool:
+        return bool(await world.sql("SELECT 1 FROM operations WHERE app = 'other' AND code = 'answered_429'"))
+
+    await until(was_tried)
+    await world.sql("UPDATE app_keys SET revoked_at = now() WHERE app = 'other'")
+    world.gateway.reset()
+    await world.sql("UPDATE operations SET next_run = now() WHERE app = 'other'")
+
+    async def ended() -> bool:
+        return not await world.sql("SELECT 1 FROM operations WHERE app = 'other' AND ended_at IS NULL")
+
+    await until(ended)
+    assert not world.charged()
