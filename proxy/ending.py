@@ -12,7 +12,7 @@ from proxy.operation_ids import about, rfc3339
 from proxy.rewrite.message import Message
 from proxy.state.operations import End, Operation
 from proxy.state.store import State
-from proxy.state.webhook_events import OPERATION, NewEvent, WebhookEvents
+from proxy.state.webhook_events import KIND, OPERATION, NewEvent, WebhookEvents
 from proxy.webhook_routes import Destinations
 from vault.errors import KeysChanged
 from vault.service import Vault
@@ -61,6 +61,6 @@ class Ending:
         body = json.dumps(notice).encode()
         headers = (("Content-Type", "application/json"), ("Content-Length", str(len(body))))
         data = pack_request(KeptRequest("POST", Message(body, path="/", headers=headers)))
-        document = await self._documents.seal("webhook", operation.tenant, data)
+        document = await self._documents.seal(KIND, operation.tenant, data)
         until = now + destination.deliver_for
         return NewEvent(OPERATION, operation.route, f"{operation.id} {operation.run} {end.state}", document, now, until)

@@ -90,7 +90,7 @@ class Idempotency:
         if not hmac.compare_digest(await self._vault.documents.open(row.digest), digest):
             raise IdempotencyKeyReused
         if row.answer is not None and row.state in ("done", "unknown"):
-            return await self._stored(row.answer)
+            return await self._stored(row.answer, order.permit.principal.tenant)
         match row.state:
             case "done" if row.operation is not None:
                 return accepted(row.operation, replayed=True)
@@ -160,7 +160,7 @@ class Idempotency:
         except BaseException:
             self._held.abandon(run)  # its end is not known, and is found to be so
             raise
-        effect = of_answer(answer.status, protected=order.protected, repeated=sent.repeated, before=not fresh)
+        effect = of_answer(answer.status, protected=order.protected, in_doubt=sent.answer.in_doubt, before=not fresh)
         await self._end(order, run, effect, Outcome("done", answer.status), fresh=fresh, answer=answer)
         # Not before: whoever has to send it again, because this process ended here, needs the code once more.
         await self._sending.settle(order, sent)
@@ -192,8 +192,8 @@ class Idempotency:
                 return
         raise KeysChanged
 
-    async def _stored(self, answer: UUID) -> Answer:
-        document = await self._state.document(answer)
+    async def _stored(self, answer: UUID, tenant: str) -> Answer:
+        document = await self._state.document(answer, "answer", tenant)
         stored = unpack_answer(await self._vault.documents.open(document))
         stored.headers[REPLAYED] = "true"
         return stored

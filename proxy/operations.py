@@ -16,10 +16,12 @@ from multidict import CIMultiDict
 from proxy.edge.kept import KeptRequest, pack_request, unpack_answer
 from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
+from proxy.errors import KeyMisplaced
 from proxy.idempotency import Idempotency
 from proxy.operation_ids import about, accepted, operation_id
 from proxy.order import Later, Order
 from proxy.rewrite.reference import without_keys
+from proxy.sending import carries_key
 from proxy.state.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key
 from proxy.state.operations import NewOperation, Operation
@@ -44,7 +46,10 @@ class Operations:
 
     async def accept(self, order: Order, later: Later) -> Answer:
         """Keep an order; return the 202 that says where to ask for it. Raises what Idempotency does."""
-        kept, key = pack_request(_kept(order)), None
+        request, key = _kept(order), None
+        if carries_key(request.message):
+            raise KeyMisplaced(route=order.route.name)
+        kept = pack_request(request)
         if later.app_key is not None:
             key = Key(order.permit.principal.app, order.route.name, later.app_key)
         # Also without a key: digits that are no token of ours are found out here, and not kept.
@@ -94,7 +99,7 @@ class Operations:
         operation = await self._own(principal, name)
         if operation.answer is None:
             return await self.tell(principal, name)
-        document = await self._state.document(operation.answer)
+        document = await self._state.document(operation.answer, "answer", principal.tenant)
         return unpack_answer(await self._vault.documents.open(document))
 
     async def cancel(self, principal: Principal, name: str) -> Answer:

@@ -12,6 +12,7 @@ _REFUSED_FOR_NOW = {408, 425, 429}
 _CONFLICT = 409
 # Refused before a gateway has looked at what it did for the key.
 _AT_THE_DOOR = {401, 403, 404, 405, 407}
+_FIRST_FINAL = 200  # below are answers that announce another one, which never came
 
 
 class Effect(Enum):
@@ -22,17 +23,17 @@ class Effect(Enum):
     UNSURE = "unsure"
 
 
-def of_answer(status: int, *, protected: bool, repeated: bool = False, before: bool = False) -> Effect:
+def of_answer(status: int, *, protected: bool, in_doubt: bool = False, before: bool = False) -> Effect:
     """Judge an answer by its status. `protected`: the gateway honours the idempotency key that it got.
 
-    Such a gateway says 409 while it still works on an earlier request with the key. `repeated`: an earlier attempt of
-    the same sending may have reached it; `before`: one of an earlier sending.
+    Such a gateway says 409 while it still works on an earlier request with the key. `in_doubt`: an attempt before the
+    one that it answers may have taken effect; `before`: one of an earlier sending.
     """
     if status in _REFUSED_FOR_NOW:
-        return Effect.UNSURE if repeated else Effect.NONE
-    if status in _AT_THE_DOOR and (repeated or before):
+        return Effect.UNSURE if in_doubt else Effect.NONE
+    if status in _AT_THE_DOOR and (in_doubt or before):
         return Effect.UNSURE
-    if status >= 500 or (status == _CONFLICT and protected):
+    if status < _FIRST_FINAL or status >= 500 or (status == _CONFLICT and protected):
         return Effect.UNSURE
     return Effect.DEFINITE
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-import aiohttp
 import structlog
 from multidict import CIMultiDict
 
@@ -56,15 +55,11 @@ class _Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold.
+    """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold."""
 
-    `repeated`: an attempt before the one that it answered may have reached it too.
-    """
-
-    answer: aiohttp.ClientResponse
+    answer: GatewayAnswer
     revealed: Sequence[Revealed]
     secrets: Sequence[Secret]
-    repeated: bool = False
 
 
 class Sending:
@@ -109,11 +104,9 @@ class Sending:
             order.check()
             return order.renew(outgoing.message)
 
-        async with await self._upstream.send(
-            route, order.method, message, streams, shown, protected=order.protected
-        ) as answer:
-            repeated = isinstance(answer, GatewayAnswer) and answer.repeated
-            yield Sent(answer, outgoing.revealed, outgoing.secrets, repeated)
+        answer = await self._upstream.send(route, order.method, message, streams, shown, protected=order.protected)
+        async with answer:
+            yield Sent(answer, outgoing.revealed, outgoing.secrets)
 
     async def answer(self, order: Order, sent: Sent, *, whole: bool = False) -> Answer:
         """Return what the application gets; raises an UpstreamError for an answer that cannot be passed on."""
@@ -154,7 +147,7 @@ class Sending:
             self._metrics.values.labels("reveal", reference.kind.name).inc()
         secrets = await self._secrets(order, permit, revealed)
         message = plan.fill(filled(plan, revealed, route.credential.secret))
-        if _holds_key(message):
+        if carries_key(message):
             raise KeyMisplaced(route=route.name)
         return _Outgoing(_searchable(message) if revealed else message, revealed, secrets, permit)
 
@@ -185,7 +178,8 @@ class Sending:
         return Expected(permit.certificate, told)
 
 
-def _holds_key(message: Message) -> bool:
+def carries_key(message: Message) -> bool:
+    """Tell whether a Panless key stands in the target or the body, escaped or not."""
     target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
     return any(_key(each) or (not is_plain(each) and _key(View(decoded(each)).text)) for each in (target, message.body))
 

@@ -36,7 +36,7 @@ from proxy.guard.masking import mask
 from proxy.notifying.worker import Notifying
 from proxy.rewrite.message import Message
 from proxy.rewrite.reference import new_values
-from proxy.state.webhook_events import WEBHOOK, NewEvent, WebhookEvents
+from proxy.state.webhook_events import KIND, WEBHOOK, NewEvent, WebhookEvents
 from proxy.upstream.certificates import SigningCertificates
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.flight import read_answer
@@ -47,8 +47,6 @@ from vault.errors import KeysChanged, PanlessError
 from vault.service import Vault
 
 TRIES = 5
-KIND = "webhook"
-"""The kind of what is sealed."""
 HELD_BEYOND = timedelta(seconds=30)
 _OK = range(200, 300)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -103,7 +101,7 @@ class Webhooks:
         key = await aside(len(hook.body), route.verifier.verify, hook, now, certificate)
         bare = _UUID.sub("-", key)
         # Of an id that could be a card number no digest is kept that could be guessed.
-        return key if mask(bare) == bare else digest_of(key.encode() + hook.body)
+        return key if mask(bare) == bare else digest_of(key.encode("utf-8", "surrogatepass") + hook.body)
 
     async def _refused(self, error: WebhookRejected, exchange: Exchange, route: WebhookRoute) -> None:
         self._metrics.webhooks.labels(route.name, error.code).inc()

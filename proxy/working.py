@@ -78,7 +78,9 @@ class Working:
             else:
                 await self._undone(operation, effect, error.code, wait=_asked(error))
             return
-        effect = of_answer(answer.status, protected=order.protected, repeated=sent.repeated, before=operation.reached)
+        effect = of_answer(
+            answer.status, protected=order.protected, in_doubt=sent.answer.in_doubt, before=operation.reached
+        )
         if effect is Effect.DEFINITE:
             await self._end(operation, _state(answer.status), answer=answer)
             await self._sending.settle(order, sent)
@@ -94,7 +96,7 @@ class Working:
         route = self.routes.get(operation.route)
         if route is None:
             raise RouteNotFound
-        document = await self._state.document(operation.request)
+        document = await self._state.document(operation.request, "request", operation.tenant)
         kept = unpack_request(await self._vault.documents.open(document))
         exchange = Exchange("operations", operation.request_id, kept.origin, app=operation.app)
         exchange.route, exchange.destination = route.name, route.destination

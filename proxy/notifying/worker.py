@@ -16,7 +16,7 @@ import structlog
 from proxy.edge.metrics import Metrics
 from proxy.notifying.attempt import attempt, pause
 from proxy.state.store import State
-from proxy.state.webhook_events import Claimed, Outcome, WebhookEvents
+from proxy.state.webhook_events import KIND, Claimed, Outcome, WebhookEvents
 from proxy.state.webhook_keeping import WebhookKeeping
 from proxy.upstream.client import UpstreamClient
 from proxy.webhook_routes import Destination, Destinations
@@ -136,7 +136,7 @@ class Notifying:
         self, claimed: Claimed, destination: Destination, upstream: UpstreamClient
     ) -> tuple[Outcome, float]:
         try:
-            data = await self._documents.open(await self._state.document(claimed.document))
+            data = await self._documents.open(await self._state.document(claimed.document, KIND))
         except (KeyUnavailable, DatabaseUnavailable):
             raise
         except (KeyDestroyed, RecordDoesNotOpen) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -13,7 +12,7 @@ import structlog
 from proxy.state.errors import LeaseLost
 from proxy.state.idempotency import HELD, Keys
 from proxy.state.operations import Queue
-from vault.errors import PanlessError
+from vault.errors import KeyDestroyed, PanlessError
 
 EVERY = HELD.total_seconds() / 4
 MARGIN_SECONDS = 3.0  # what a claim may take on its way back from the database
@@ -80,12 +79,17 @@ class Held:
 
     async def close(self) -> None:
         """Write what is left, if it can be written."""
-        with suppress(PanlessError):
-            await self._write_later()
+        await self._write_later()
 
     async def _write_later(self) -> None:
         for run, write in list(self._later.items()):
-            await write()
+            try:
+                await write()
+            except KeyDestroyed:
+                pass  # it will never be written; that its end is not known is found out once nobody holds it
+            except PanlessError as error:  # that of another tenant may be written all the same
+                log.warning("outcome_not_written", code=error.code, run=str(run))
+                continue
             del self._later[run]
             self._runs.pop(run, None)
 

@@ -67,12 +67,17 @@ WITH claimed AS (
 ), {document_part(1, "claimed")}
 SELECT changed, (SELECT count(*) FROM claimed) FROM keys_part
 """  # noqa: S608  # constants
-_FIND = """
+# A key is not forgotten while its operation may still be sent, or may have been.
+_EXPIRED = """
+expires_at < clock_timestamp() AND NOT EXISTS (
+  SELECT 1 FROM operations WHERE operations.id = operation AND operations.state IN ('pending', 'running', 'unknown'))
+"""
+_FIND = f"""
 SELECT run, state, request_id, protected, coalesce(held_until < clock_timestamp(), false) AND state = 'running',
-       expires_at < clock_timestamp(), answer, operation,
+       {_EXPIRED}, answer, operation,
        documents.id, documents.tenant, documents.kind, documents.data_key, documents.sealed
 FROM idempotency JOIN documents ON documents.id = digest WHERE app = $1 AND route = $2 AND key = $3
-"""
+"""  # noqa: S608  # constants
 _TAKE_OVER = """
 UPDATE idempotency SET run = $2, state = 'running', held_until = clock_timestamp() + $3::interval, request_id = $4,
                        updated_at = clock_timestamp()
@@ -93,8 +98,8 @@ DELETE FROM documents USING gone WHERE documents.id IN (gone.digest, gone.answer
 """
 # Also where its time was up meanwhile, unless another has taken over: then it has another run.
 _RELEASE = _DROP.format("run = $1 AND state IN ('running', 'repeatable', 'unknown')")
-_EXPIRE = _DROP.format("run = $1 AND expires_at < clock_timestamp()")
-_PURGE = _DROP.format("expires_at < clock_timestamp() AND state <> 'running'")
+_EXPIRE = _DROP.format(f"run = $1 AND {_EXPIRED}")
+_PURGE = _DROP.format(f"state <> 'running' AND {_EXPIRED}")
 _HOLD = """
 UPDATE idempotency SET held_until = clock_timestamp() + $2::interval WHERE run = ANY($1::uuid[]) AND state = 'running'
 """

@@ -59,10 +59,14 @@ class State:
         await self.keys.purge()
         await self.queue.purge(KEPT)
 
-    async def document(self, identifier: UUID) -> Document:
-        """Return a document as it is stored; raises RecordDoesNotOpen if it is not there."""
+    async def document(self, identifier: UUID, kind: str, tenant: str | None = None) -> Document:
+        """Return a document as it is stored; raises RecordDoesNotOpen if there is none of this kind, and tenant.
+
+        What points to a document could be changed to point to another one, which opens as what it is.
+        """
         with translated():
             row = await self.pool.fetchrow(_FIND, identifier)
-        if row is None:
+        document = Document(*row) if row is not None else None
+        if document is None or document.kind != kind or tenant not in (None, document.tenant):
             raise RecordDoesNotOpen(token=str(identifier))
-        return Document(*row)
+        return document

@@ -19,6 +19,8 @@ from vault.tokens import uuid7
 
 WEBHOOK, OPERATION = "webhook", "operation"
 PREFIX = "whe"
+KIND = "webhook"
+"""The kind of what is sealed."""
 
 _ADD = f"""
 WITH taken AS (
@@ -114,7 +116,7 @@ class Outcome:
 
 
 def digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 class WebhookEvents:

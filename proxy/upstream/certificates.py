@@ -51,13 +51,24 @@ class SigningCertificates:
         if (pem := self._found.get((route.name, at))) is not None:
             return pem
         if self._waiting >= MOST_WAITING:
-            raise WebhookCertificateUnavailable
+            return self._had(route, at)
         self._waiting += 1
         try:
             async with self._lock:
                 return self._found.get((route.name, at)) or await self._fetched(route, at)
+        except WebhookCertificateUnavailable:
+            return self._had(route, at)
         finally:
             self._waiting -= 1
+
+    def _had(self, route: Route, at: CertificateAt) -> bytes:
+        """Return what stood there the last time; raises WebhookCertificateUnavailable.
+
+        Whoever asks for many that are not there, or stops the host, must not stop those who sign with one that is.
+        """
+        if (pem := self._found.get((route.name, at), late=True)) is None:
+            raise WebhookCertificateUnavailable
+        return pem
 
     async def _fetched(self, route: Route, at: CertificateAt) -> bytes:
         key = route.name, at
@@ -93,9 +104,10 @@ class _Remembered(Generic[Value]):
         self._most = most
         self._values: OrderedDict[tuple[str, CertificateAt], tuple[float, Value]] = OrderedDict()
 
-    def get(self, key: tuple[str, CertificateAt]) -> Value | None:
+    def get(self, key: tuple[str, CertificateAt], *, late: bool = False) -> Value | None:
+        """Return a value, if it is there; `late`: even if its time is over."""
         until, value = self._values.get(key, (0.0, None))
-        return value if until > time.monotonic() else None
+        return value if late or until > time.monotonic() else None
 
     def put(self, key: tuple[str, CertificateAt], value: Value) -> None:
         self._values[key] = time.monotonic() + self._seconds, value

@@ -36,11 +36,11 @@ class Flight:
 class GatewayAnswer(aiohttp.ClientResponse):
     """An answer that gives its slot back when it ends, however it does.
 
-    `repeated`: an attempt before this one may have reached the upstream, and its answer did not come.
+    `in_doubt`: an attempt before the one that it answers may have taken effect.
     """
 
     flight: Flight | None = None
-    repeated = False
+    in_doubt = False
 
     def holds(self, flight: Flight) -> None:
         """Take over the slot of the attempt that this is the answer to."""

@@ -59,7 +59,7 @@ class Repeating:
                 self._count(f"{given.status // 100}xx")
                 wait = retrying.after_answer(given, taken=attempt.taken)
                 if wait is None:
-                    given.repeated = retrying.reached_before() is not None
+                    given.in_doubt = retrying.in_doubt
                     return given
                 given.release()
             await asyncio.sleep(wait)

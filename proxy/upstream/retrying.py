@@ -24,7 +24,8 @@ from proxy.upstream.errors import (
 # RFC 9110, section 9.2.2.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 # Answers that ask for another attempt. Of the first two it is known when.
-_WITH_TIME = frozenset({429, 503})
+_BUSY = 429
+_WITH_TIME = frozenset({_BUSY, 503})
 _REPEATED = _WITH_TIME | {502, 504}
 # Another attempt would fail like this one, or do harm.
 _FINAL = (UpstreamCertificateInvalid, UpstreamWholeTimeout, UpstreamCircuitOpen, UpstreamBusy)
@@ -57,6 +58,8 @@ class Retrying:
         self._attempts = 1
         self._deadline = min(asyncio.get_running_loop().time() + settings.deadline_seconds, ends)
         self._worst: UpstreamError | None = None
+        self.in_doubt = False
+        """Whether an attempt that was followed by another one may have taken effect."""
         budget.earn(settings.budget)
 
     def after_error(self, error: UpstreamError, *, taken: bool) -> float | None:
@@ -69,6 +72,7 @@ class Retrying:
             self._worst = error
         if isinstance(error, _FINAL) or taken or not (error.reached == "no" or self._safe):
             return None
+        self.in_doubt |= error.reached != "no"
         return self._wait(error.code, None)
 
     def after_answer(self, answer: aiohttp.ClientResponse, *, taken: bool) -> float | None:
@@ -78,6 +82,7 @@ class Retrying:
         asked = answer.headers.get("Retry-After") if answer.status in _WITH_TIME else None
         wait = self._wait(str(answer.status), retry_after(asked, datetime.now(UTC)) if asked else None)
         if wait is not None:
+            self.in_doubt |= answer.status != _BUSY
             self._worst = UpstreamDisconnected(reached="yes", route=self._route)
         return wait
 

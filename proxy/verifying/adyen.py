@@ -1,4 +1,4 @@
-"""Adyen's payment webhooks: HMAC-SHA256 over eight fields of each item, in the item itself.
+"""Adyen's payment webhooks: HMAC-SHA256 over eight fields of the one item, in the item itself.
 
 Only these fields are covered; of the rest of the payload nothing is known but that it came. Adyen's other webhooks
 (platforms, management) are an HMAC over the body, the scheme `hmac`.
@@ -14,7 +14,6 @@ from proxy.verifying.errors import WebhookMalformed, WebhookUnsigned
 from proxy.verifying.picking import Unreadable, read
 from proxy.verifying.scheme import Hook, Verifier, check_any, digest_of
 
-_MOST = 100
 _FIELDS = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference")
 
 
@@ -26,23 +25,22 @@ class Adyen(Verifier):
     secrets: tuple[bytes, ...] = field(repr=False)
 
     def verify(self, hook: Hook, now: float, certificate: bytes = b"") -> str:  # noqa: ARG002
-        items = _items(hook.body)
-        for item in items:
-            signed = _signed(item).encode()
-            check_any((mac(secret, signed, "sha256", "base64") for secret in self.secrets), [_signature(item)])
-        names = ("pspReference", "eventCode", "success")
-        return digest_of("\n".join(":".join(_text(item, name) for name in names) for item in items).encode())
+        item = _only(hook.body)
+        signed = _signed(item).encode()
+        check_any((mac(secret, signed, "sha256", "base64") for secret in self.secrets), [_signature(item)])
+        return digest_of(":".join(_text(item, name) for name in ("pspReference", "eventCode", "success")).encode())
 
 
-def _items(body: bytes) -> list[dict[str, Any]]:
+def _only(body: bytes) -> dict[str, Any]:
+    """Return the item. Adyen sends one; several could be put together anew, for ever, from those that were taken."""
     try:
         document = read(body)
     except Unreadable:
         document = None
     found = document.get("notificationItems") if isinstance(document, dict) else None
-    if not isinstance(found, list) or not 0 < len(found) <= _MOST:
+    if not isinstance(found, list) or len(found) != 1:
         raise WebhookMalformed
-    return [_item(each) for each in found]
+    return _item(found[0])
 
 
 def _item(found: Any) -> dict[str, Any]:
@@ -57,9 +55,7 @@ def _signature(item: dict[str, Any]) -> str:
     signature = additional.get("hmacSignature") if isinstance(additional, dict) else None
     if not signature:
         raise WebhookUnsigned
-    if not isinstance(signature, str):
-        raise WebhookMalformed
-    return signature
+    return _encodable(signature)
 
 
 def _signed(item: dict[str, Any]) -> str:
@@ -81,6 +77,11 @@ def _text(fields: dict[str, Any], name: str) -> str:
         return str(found).lower()
     if found is None:
         return ""
-    if not isinstance(found, str):
+    return _encodable(found)
+
+
+def _encodable(found: Any) -> str:
+    """Return a text; half of a surrogate pair, which JSON can write, is none that could be signed."""
+    if not isinstance(found, str) or any("\ud800" <= char <= "\udfff" for char in found):
         raise WebhookMalformed
     return found

@@ -73,13 +73,20 @@ class HmacWebhook(Verifier):
         value = hook.only(name)
         if part == "timestamp":
             moment(value, self.unit)
-        if any(text in value for text in self._beside(number)):
+        before, after = self._beside(number)
+        # Also where the last characters of the value and the text begin another one: `a:` before `::`.
+        if (before and before in value) or (after and (value + after).find(after) != len(value)):
             raise WebhookMalformed
         return to_bytes(value)
 
-    def _beside(self, number: int) -> list[str]:
-        beside = self.parts[max(number - 1, 0) : number + 2]
-        return [part.removeprefix(TEXT) for part in beside if part.startswith(TEXT)]
+    def _beside(self, number: int) -> tuple[str, str]:
+        """Return the literals before and after a part, empty where there is none."""
+        beside = (
+            self.parts[number - 1] if number else "",
+            self.parts[number + 1] if number + 1 < len(self.parts) else "",
+        )
+        before, after = (part.removeprefix(TEXT) if part.startswith(TEXT) else "" for part in beside)
+        return before, after
 
     def _public_url(self, hook: Hook) -> str:
         """Return the public URL; raises WebhookMalformed if the webhook came with another query than it has."""

@@ -28,7 +28,7 @@ async def stored(vault, pool, tenant: str = "default"):
 async def test_a_document_opens_as_it_was_sealed(vault, open_pool):
     pool = await open_pool()
     document = await stored(vault, pool)
-    found = await State(pool).document(document.id)
+    found = await State(pool).document(document.id, "answer")
     assert DATA not in found.sealed
     assert await vault.documents.open(found) == DATA
 
@@ -57,7 +57,7 @@ async def test_a_document_that_was_sealed_before_keys_changed_is_not_written(vau
     with pytest.raises(KeysChanged), reading_keys():
         await pool.execute(INSERT, *document_values(document))
     with pytest.raises(RecordDoesNotOpen):
-        await State(pool).document(document.id)
+        await State(pool).document(document.id, "answer")
     await vault.documents.refresh()
     await stored(vault, pool)
 
@@ -68,7 +68,7 @@ async def test_documents_are_sealed_again_with_the_records(vault, open_pool, wor
     async with working() as work:
         await rotate_data_keys(work)
         assert await reseal(work) == 1
-    found = await State(pool).document(document.id)
+    found = await State(pool).document(document.id, "answer")
     assert found.data_key != document.data_key
     assert await vault.documents.open(found) == DATA
 
@@ -81,4 +81,4 @@ async def test_documents_go_with_the_keys_of_their_tenant(vault, open_pool, work
     assert '"records_unreadable":1' in receipt
     await vault.documents.refresh()
     with pytest.raises(KeyDestroyed):
-        await vault.documents.open(await State(pool).document(document.id))
+        await vault.documents.open(await State(pool).document(document.id, "answer"))

@@ -202,4 +202,4 @@ async def test_a_document_that_is_gone_is_no_endless_attempt(add, claim, open_po
     (mine,) = await claim()
     await owner.execute("DELETE FROM documents")
     with pytest.raises(RecordDoesNotOpen):
-        await State(await open_pool()).document(mine.document)
+        await State(await open_pool()).document(mine.document, "webhook")

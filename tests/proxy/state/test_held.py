@@ -9,7 +9,7 @@ import pytest
 from proxy.state.errors import LeaseLost
 from proxy.state.held import Held
 from proxy.state.idempotency import HELD
-from vault.errors import DatabaseUnavailable
+from vault.errors import DatabaseUnavailable, KeyDestroyed, KeyUnavailable
 from vault.tokens import uuid7
 
 
@@ -90,6 +90,33 @@ async def test_an_end_that_could_not_be_written_is_written_later_and_held_until_
     assert written == [run]
     with pytest.raises(LeaseLost):
         held.check(run)
+
+
+async def test_what_cannot_be_written_keeps_nothing_else_from_being_written(held, table):
+    """The keys of one tenant are gone, and those of another one away: all others' outcomes are written."""
+    written, swept = [], []
+
+    async def sweep():
+        swept.append(True)
+
+    def writing(error):
+        async def write():
+            if table.away or error is not None:
+                raise error or DatabaseUnavailable
+            written.append(True)
+
+        return write
+
+    table.sweep, table.away = sweep, True
+    for error in (KeyDestroyed(key="k"), KeyUnavailable(key="k", reason="away"), None):
+        run = uuid7()
+        held.begin(run)
+        await held.end(run, writing(error))
+    table.away = False
+    await held.once()
+    assert (written, swept) == ([True], [True])
+    await held.once()
+    assert len(table.held[-1]) == 1  # that of the keys which may come back
 
 
 async def test_what_is_left_is_written_when_panless_stops(held, table):

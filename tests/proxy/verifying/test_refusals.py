@@ -86,7 +86,7 @@ SCHEMES = {
     ),
     "adyen": Scheme(
         Adyen((bytes.fromhex(gateways.ADYEN_KEY),)),
-        hook(body=gateways.by_adyen(gateways.adyen_item(), gateways.adyen_item("8814073381342284"))),
+        hook(body=gateways.by_adyen(gateways.adyen_item())),
     ),
     "paypal": Scheme(
         PayPal(gateways.WEBHOOK_ID, frozenset([gateways.PAYPAL_HOST]), (gateways.PAYPAL_NAME,), SIGNER.roots),
@@ -243,18 +243,16 @@ class TestAdyen:
             {"amount": {"value": 1130.0, "currency": "EUR"}},
         ],
     )
-    @pytest.mark.parametrize("place", [0, 1, 2])
-    def test_one_changed_field_of_any_item_is_refused(self, change, place):
-        items = [gateways.adyen_item(str(number)) for number in range(3)]
-        items[place] = {**items[place], **change}
+    def test_one_changed_field_is_refused(self, change):
+        item = {**gateways.adyen_item("1"), **change}
         with pytest.raises(WebhookForged):
-            self.verifier.verify(hook(body=gateways.by_adyen(*items)), NOW)
+            self.verifier.verify(hook(body=gateways.by_adyen(item)), NOW)
 
-    def test_one_item_without_a_signature_is_refused(self):
+    def test_an_item_without_a_signature_is_refused(self):
         for unsigned in ({}, {"hmacSignature": ""}, None):
-            items = [gateways.adyen_item("1"), {**gateways.adyen_item("2"), "additionalData": unsigned}]
+            item = {**gateways.adyen_item("2"), "additionalData": unsigned}
             with pytest.raises(WebhookUnsigned):
-                self.verifier.verify(hook(body=gateways.by_adyen(*items)), NOW)
+                self.verifier.verify(hook(body=gateways.by_adyen(item)), NOW)
 
     def test_fields_that_stand_twice_are_refused(self):
         body = gateways.by_adyen(gateways.adyen_item())
