@@ -161,9 +161,12 @@ class Idempotency:
             self._held.abandon(run)  # its end is not known, and is found to be so
             raise
         effect = of_answer(answer.status, protected=order.protected, in_doubt=sent.answer.in_doubt, before=not fresh)
+        if effect is Effect.NONE:  # the next one may come as soon as the key is free
+            await self._sending.settle(order, sent)
         await self._end(order, run, effect, Outcome("done", answer.status), fresh=fresh, answer=answer)
-        # Not before: whoever has to send it again, because this process ended here, needs the code once more.
-        await self._sending.settle(order, sent)
+        if effect is not Effect.NONE:
+            # Not before: whoever has to send it again, because this process ended here, needs the code once more.
+            await self._sending.settle(order, sent)
         return answer
 
     async def _end(

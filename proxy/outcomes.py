@@ -9,7 +9,7 @@ from proxy.state.errors import LeaseLost
 from vault.errors import KeyUnavailable, PanlessError, StoreError, VelocityExceeded
 
 _REFUSED_FOR_NOW = {408, 425, 429}
-_CONFLICT = 409
+CONFLICT = 409
 # Refused before a gateway has looked at what it did for the key.
 _AT_THE_DOOR = {401, 403, 404, 405, 407}
 _FIRST_FINAL = 200  # below are answers that announce another one, which never came
@@ -33,7 +33,7 @@ def of_answer(status: int, *, protected: bool, in_doubt: bool = False, before: b
         return Effect.UNSURE if in_doubt else Effect.NONE
     if status in _AT_THE_DOOR and (in_doubt or before):
         return Effect.UNSURE
-    if status < _FIRST_FINAL or status >= 500 or (status == _CONFLICT and protected):
+    if status < _FIRST_FINAL or status >= 500 or (status == CONFLICT and protected):
         return Effect.UNSURE
     return Effect.DEFINITE
 

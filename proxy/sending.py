@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +17,7 @@ from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer
 from proxy.errors import AnswerWithheld, KeyMisplaced, ValueGuessed
 from proxy.order import Order
+from proxy.outcomes import CONFLICT, Effect, of_answer, of_error
 from proxy.rewrite.fields import KEY_PREFIXES
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
@@ -29,15 +30,13 @@ from proxy.upstream.answer import ask_for_whole
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.flight import GatewayAnswer
 from proxy.upstream.shown import Expected
-from vault.errors import Denied, KeyFailure, NotAToken, StoreError
+from vault.errors import Denied, KeyFailure, NotAToken, PanlessError, StoreError
 from vault.policy import Denial, Permit, Policy, Principal
 from vault.requests import Reference, Revealed
 from vault.rules import Action
 from vault.sensitive import Sensitive
 from vault.service import Vault
 
-# After these the gateway may still take the same request: the verification code has to be there for it.
-_NOT_DEFINITE = {408, 409, 425, 429}
 _key = re.compile(rb"(?:%b)[0-9A-Za-z]{16}" % "|".join(KEY_PREFIXES).encode()).search
 
 log = structlog.get_logger()
@@ -104,7 +103,12 @@ class Sending:
             order.check()
             return order.renew(outgoing.message)
 
-        answer = await self._upstream.send(route, order.method, message, streams, shown, protected=order.protected)
+        try:
+            answer = await self._upstream.send(route, order.method, message, streams, shown, protected=order.protected)
+        except PanlessError as error:
+            if of_error(error, answered=False) is Effect.NONE:
+                await self._give_back(order, outgoing.revealed)
+            raise
         async with answer:
             yield Sent(answer, outgoing.revealed, outgoing.secrets)
 
@@ -123,15 +127,28 @@ class Sending:
             raise AnswerWithheld(route=order.route.name, reason=error.code) from None
 
     async def settle(self, order: Order, sent: Sent) -> None:
-        """End the leases of what was revealed, if the gateway has given its definite answer."""
+        """End the leases of what was revealed if the gateway has given its definite answer.
+
+        If it has not taken the request, tokens of limited use get their use back.
+        """
         status = sent.answer.status
-        if not sent.revealed or status >= 500 or status in _NOT_DEFINITE:
-            return
+        match of_answer(status, protected=order.protected, in_doubt=sent.answer.in_doubt):
+            case Effect.NONE:
+                await self._give_back(order, sent.revealed)
+            case Effect.DEFINITE if status != CONFLICT and sent.revealed:
+                # A conflict may be with an earlier request, whose answer is still to come.
+                await self._written(order, self._vault.settle(sent.revealed))
+
+    async def _give_back(self, order: Order, revealed: Sequence[Revealed]) -> None:
+        if revealed and not order.again:  # sent again, nothing was used
+            await self._written(order, self._vault.give_back(revealed))
+
+    async def _written(self, order: Order, work: Awaitable[None]) -> None:
+        """Do what comes after the gateway's answer: the application must learn that, whatever becomes of this."""
         try:
-            await self._vault.settle(sent.revealed)
+            await work
         except StoreError as error:
-            # The gateway has answered and the application must learn it. The lease ends with its time.
-            log.warning("lease_not_ended", code=error.code, request_id=order.exchange.request_id)
+            log.warning("not_settled", code=error.code, request_id=order.exchange.request_id)
 
     async def _revealed(self, order: Order) -> _Outgoing:
         plan, route, permit, exchange = order.plan, order.route, order.permit, order.exchange

@@ -32,7 +32,6 @@ from proxy.state.operations import End, Operation, State
 from proxy.state.store import State as Store
 from proxy.upstream.backoff import full_jitter, retry_after
 from vault.errors import PanlessError
-from vault.policy import Principal
 from vault.service import Vault
 
 BASE_SECONDS, MOST_SECONDS = 1.0, 60.0
@@ -85,6 +84,7 @@ class Working:
             await self._end(operation, _state(answer.status), answer=answer)
             await self._sending.settle(order, sent)
         else:
+            await self._sending.settle(order, sent)
             code = f"answered_{answer.status}"
             await self._undone(operation, effect, code, wait=_asked_by(answer), answer=answer)
 
@@ -108,7 +108,8 @@ class Working:
         incoming = Incoming(message, raw=message.body)
         _, found = take_names(await find_in(message, route.fields))
         plan = swapped(found)
-        permit = await self._sending.decide(Principal(operation.app, operation.tenant), route, exchange)
+        principal = await self._vault.acting_for(operation.app, operation.tenant, exchange.context)
+        permit = await self._sending.decide(principal, route, exchange)
         return Order(
             exchange,
             route,

@@ -45,7 +45,7 @@ class Found:
     def opened(self) -> Revealed:
         """Open it; raises RecordDoesNotOpen."""
         value = unseal(self.key, self.row.sealed, Binding(self.row.tenant, self.token, self.row.kind))
-        return Revealed(value, self.token, self.lease)
+        return Revealed(value, self.token, self.lease, self.spent)
 
 
 class Opening:

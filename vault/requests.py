@@ -68,8 +68,12 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Revealed:
-    """A plaintext on its way to one destination. `lease` is what to end once the destination has answered."""
+    """A plaintext on its way to one destination. `lease` is what to end once the destination has answered.
+
+    `spent`: the token of limited use that it has used.
+    """
 
     value: Sensitive
     token: Token
     lease: UUID | None
+    spent: UUID | None = None

@@ -88,7 +88,8 @@ class Vault:
         self.operators = Operators(
             pool, self._write_event, operator_uses.note, admit=self._admit, guessed=self._write_guess
         )
-        self._holders: Batcher[Credential, KeyHolder | None] = Batcher(KeyHolders(pool).find, limit=LOOK_UP_LIMIT)
+        self._key_holders = KeyHolders(pool)
+        self._holders: Batcher[Credential, KeyHolder | None] = Batcher(self._key_holders.find, limit=LOOK_UP_LIMIT)
         self._ended: Batcher[Sequence[UUID], None] = Batcher(self._records.end_leases, limit=LOOK_UP_LIMIT)
 
     @classmethod
@@ -163,6 +164,12 @@ class Vault:
         self._app_uses.note(credential.digest)
         return Principal(holder.app, holder.tenant)
 
+    async def acting_for(self, app: str, tenant: str, context: Context) -> Principal:
+        """Return an application that asked earlier; if it has no key left, raises AppKeyRevoked, and records that."""
+        if not await self._key_holders.is_in_use(app, tenant):
+            raise await self._denied(AppKeyRevoked(), context, "authenticate", app=app)
+        return Principal(app, tenant)
+
     async def record(
         self,
         action: str,
@@ -234,6 +241,11 @@ class Vault:
         leases = [each.lease for each in revealed if each.lease is not None]
         if leases:
             await self._ended.submit(leases)
+
+    async def give_back(self, revealed: Sequence[Revealed]) -> None:
+        """Give tokens of limited use their use back: the destination has not taken what was revealed."""
+        if spent := [each.spent for each in revealed if each.spent is not None]:
+            await self._records.give_back(spent)
 
     async def purge_leases(self) -> int:
         """Delete the leases whose time is up; return how many."""

@@ -21,4 +21,4 @@ def drop_async(headers: CIMultiDict[str]) -> None:
 
 
 def _name(preference: str) -> str:
-    return preference.partition(";")[0].partition("=")[0].strip().lower()
+    return preference.partition(";")[0].strip().lower()  # it has no value (RFC 7240, section 4.1)

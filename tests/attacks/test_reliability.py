@@ -133,10 +133,6 @@ async def test_an_event_that_points_to_a_request_delivers_nothing(world):
     assert await world.sql("SELECT 1 FROM webhook_events WHERE state = 'dead' AND code = 'record_corrupt'")
 
 
-_SPENT = "what a token of limited use was used for is not given back when the gateway turns it down for now"
-
-
-@pytest.mark.xfail(strict=True, reason=_SPENT)
 @pytest.mark.parametrize("later", [False, True])
 async def test_a_gateway_that_was_busy_has_not_used_up_a_card(world, key, later):
     card = await world.tokens("4242424242424242", None, path="/once")
@@ -158,7 +154,6 @@ async def test_no_panless_key_is_kept_with_an_operation(world, where):
         assert (answer.status, answer.headers.get("Panless-Error")) == (400, "key_misplaced")
 
 
-@pytest.mark.xfail(strict=True, reason="an application whose last key is revoked has its operations sent all the same")
 async def test_a_stolen_key_that_is_revoked_pays_nothing_more(world):
     stolen = await world.panless.add_app("other")
     card = await world.card()

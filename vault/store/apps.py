@@ -34,6 +34,11 @@ _FIND = """
 SELECT digest, name, tenant, kind, revoked_at IS NOT NULL, expires_at
 FROM app_keys JOIN apps ON apps.name = app_keys.app WHERE digest = ANY($1::bytea[])
 """
+_IN_USE = """
+SELECT EXISTS (SELECT 1 FROM app_keys JOIN apps ON apps.name = app_keys.app
+               WHERE name = $1 AND tenant = $2 AND revoked_at IS NULL
+                 AND (expires_at IS NULL OR expires_at > clock_timestamp()))
+"""
 _ADD_APP = "INSERT INTO apps (name, tenant, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _TENANT = "SELECT tenant FROM apps WHERE name = $1"
 _LIST = "SELECT name, tenant, created_at FROM apps ORDER BY name"
@@ -54,6 +59,11 @@ class KeyHolders:
             holder if holder is not None and holder.kind == each.kind.value else None
             for holder, each in zip(found, credentials, strict=True)
         ]
+
+    async def is_in_use(self, app: str, tenant: str) -> bool:
+        """Tell whether an application has a credential that is neither revoked nor expired."""
+        with translated():
+            return bool(await self._pool.fetchval(_IN_USE, app, tenant))
 
 
 async def add_app(connection: Connection, app: str, tenant: str, at: datetime) -> str:

@@ -107,6 +107,7 @@ _FIND_CARD_TOKENS = """
 SELECT DISTINCT token, card_token FROM fingerprints WHERE token = ANY($1::uuid[]) AND card_token IS NOT NULL
 """
 _FIND_ENDED = "SELECT token, tenant, reason FROM ended_tokens WHERE token = ANY($1::uuid[])"
+_GIVE_BACK = "UPDATE tokens SET uses = uses - 1 WHERE token = ANY($1::uuid[]) AND uses > 0"
 _PURGE_TOKENS = "SELECT purged, tenant FROM panless_purge($1)"
 _PURGE_LEASES = "DELETE FROM cvc_leases WHERE expires_at <= $1 RETURNING 1"
 _END_LEASES = "DELETE FROM cvc_leases WHERE token = ANY($1::uuid[])"
@@ -148,6 +149,11 @@ class Records:
         with translated():
             rows = await self._pool.fetch(_FIND_ENDED, tokens)
         return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def give_back(self, tokens: Sequence[UUID]) -> None:
+        """Take one use off each of these tokens of limited use."""
+        with translated():
+            await self._pool.execute(_GIVE_BACK, tokens)
 
     async def purge_tokens(self, most: int) -> list[tuple[UUID, str]]:
         """Delete records whose time is up, at most so many; return their tokens and tenants."""
