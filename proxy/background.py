@@ -9,9 +9,9 @@ import structlog
 
 from proxy.edge.metrics import Metrics
 from proxy.notifying.worker import Notifying, Sending
+from proxy.operations.attempting import Working
+from proxy.operations.worker import Worker
 from proxy.state.store import State
-from proxy.worker import Worker
-from proxy.working import Working
 from vault.errors import StoreError
 from vault.service import Vault
 

@@ -10,12 +10,12 @@ from proxy.edge.headers import check_framing
 from proxy.edge.identity import certificate_for, find_key
 from proxy.edge.relay import Answer, relay
 from proxy.errors import MethodNotAllowed
-from proxy.idempotency import Idempotency
-from proxy.operation_ids import Asked, asked_for
-from proxy.operations import Operations
-from proxy.ordering import Ordering
+from proxy.operations.accepting import Operations
+from proxy.outgoing.idempotency import Idempotency
+from proxy.outgoing.operation_ids import Asked, asked_for
+from proxy.outgoing.ordering import Ordering
+from proxy.outgoing.sending import Sending
 from proxy.routes import OutboundRoute, RouteTable
-from proxy.sending import Sending
 from vault.service import Vault
 
 # Where a client may put its Panless key when it asks for an operation.

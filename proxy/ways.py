@@ -7,22 +7,22 @@ from proxy.compiled import Compiled
 from proxy.edge.certificates import Certificates
 from proxy.edge.leaks import LeakGuard
 from proxy.edge.metrics import Metrics
-from proxy.ending import Ending
 from proxy.entrance import Entrance
 from proxy.errors import BodyUnsearchable, CardNumberFound, RouteNotFound
 from proxy.forward import Forward, ForwardRoute
 from proxy.handling import Way
-from proxy.idempotency import Idempotency
 from proxy.inbound import Inbound
 from proxy.notifying.worker import Sending as NoticeSending
-from proxy.operations import Operations
-from proxy.ordering import Ordering
+from proxy.operations.accepting import Operations
+from proxy.operations.attempting import Working
+from proxy.operations.ending import Ending
 from proxy.outbound import Outbound
+from proxy.outgoing.idempotency import Idempotency
+from proxy.outgoing.ordering import Ordering
+from proxy.outgoing.sending import Sending
 from proxy.routes import OutboundRoute, RouteTable
-from proxy.sending import Sending
 from proxy.upstream.client import UpstreamClient
 from proxy.webhooks import Webhooks
-from proxy.working import Working
 from vault.service import Vault
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from proxy.cli.idempotency import app_option, effect_option, limit_option, route_option
 from proxy.cli.running import config_option, json_option, opened, run
-from proxy.operation_ids import PREFIX, about, operation_id
+from proxy.outgoing.operation_ids import PREFIX, about, operation_id
 from proxy.state.operations import Operation
 from proxy.state.pool import Connection
 from proxy.state.settling import (

@@ -19,12 +19,12 @@ from proxy.edge.names import key_in_header, take_names
 from proxy.edge.prefer import drop_async, prefers_async
 from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
 from proxy.errors import RequestError
-from proxy.order import Later, Order
+from proxy.outgoing.order import Later, Order
+from proxy.outgoing.sending import Sending
 from proxy.rewrite.fields import IDEMPOTENCY, SEQUENCE
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import key_in, swapped
 from proxy.routes import OutboundRoute
-from proxy.sending import Sending
 from proxy.state.errors import IdempotencyKeyMissing
 from proxy.upstream.answer import ask_for_readable
 from vault.policy import Permit

@@ -20,13 +20,13 @@ from proxy.edge.metrics import Metrics
 from proxy.edge.names import take_names
 from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
-from proxy.ending import Ending
 from proxy.errors import RouteNotFound
-from proxy.order import Order
-from proxy.outcomes import Effect, of_answer, of_error, passes
+from proxy.operations.ending import Ending
+from proxy.outgoing.order import Order
+from proxy.outgoing.outcomes import Effect, of_answer, of_error, passes
+from proxy.outgoing.sending import Sending
 from proxy.rewrite.reference import swapped
 from proxy.routes import OutboundRoute
-from proxy.sending import Sending
 from proxy.state.errors import OutcomeUnknown
 from proxy.state.operations import End, Operation, State
 from proxy.state.store import State as Store

@@ -17,11 +17,11 @@ from proxy.edge.kept import KeptRequest, pack_request, unpack_answer
 from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
 from proxy.errors import KeyMisplaced
-from proxy.idempotency import Idempotency
-from proxy.operation_ids import about, accepted, operation_id
-from proxy.order import Later, Order
+from proxy.outgoing.idempotency import Idempotency
+from proxy.outgoing.operation_ids import about, accepted, operation_id
+from proxy.outgoing.order import Later, Order
+from proxy.outgoing.sending import carries_key
 from proxy.rewrite.reference import without_keys
-from proxy.sending import carries_key
 from proxy.state.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key
 from proxy.state.operations import NewOperation, Operation

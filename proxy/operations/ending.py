@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from proxy.edge.kept import KeptRequest, pack_request
-from proxy.operation_ids import about, rfc3339
+from proxy.outgoing.operation_ids import about, rfc3339
 from proxy.rewrite.message import Message
 from proxy.state.operations import End, Operation
 from proxy.state.store import State

@@ -9,10 +9,10 @@ from contextlib import suppress
 import structlog
 
 from proxy.edge.metrics import Metrics
+from proxy.operations.attempting import Working
 from proxy.state.held import EVERY
 from proxy.state.operations import Operation
 from proxy.state.store import State
-from proxy.working import Working
 from vault.errors import PanlessError
 
 AT_ONCE = 16

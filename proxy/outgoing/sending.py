@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 import structlog
 from multidict import CIMultiDict
 
-from proxy.answering import Answering
 from proxy.edge.exchange import Exchange
 from proxy.edge.identity import credential
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer
 from proxy.errors import AnswerWithheld, KeyMisplaced, ValueGuessed
-from proxy.order import Order
-from proxy.outcomes import CONFLICT, Effect, of_answer, of_error
+from proxy.outgoing.answering import Answering
+from proxy.outgoing.order import Order
+from proxy.outgoing.outcomes import CONFLICT, Effect, of_answer, of_error
 from proxy.rewrite.fields import KEY_PREFIXES
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan

@@ -1,0 +1,1 @@
+"""Operations: payments that are sent later. They are accepted, attempted, and ended."""
