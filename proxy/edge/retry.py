@@ -7,7 +7,7 @@ from enum import Enum
 from proxy.errors import UpstreamError
 from vault.errors import PanlessError
 
-_NEVER = {"operation_under_way", "outcome_settled", "outcome_unknown"}
+_NEVER = {"operation_in_doubt", "operation_under_way", "outcome_settled", "outcome_unknown"}
 # Whatever else went wrong may have done so after the upstream got it.
 _IN_DOUBT = {"internal_error"}
 _PASSES = {"request_running"}

@@ -18,18 +18,18 @@ from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
 from proxy.errors import KeyMisplaced
 from proxy.outgoing.idempotency import Idempotency
-from proxy.outgoing.operation_ids import about, accepted, operation_id
+from proxy.outgoing.operation_ids import PREFIX, about, accepted, operation_id
 from proxy.outgoing.order import Later, Order
 from proxy.outgoing.sending import carries_key
 from proxy.rewrite.reference import without_keys
-from proxy.state.errors import OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
+from proxy.state.errors import OperationInDoubt, OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key
 from proxy.state.operations import NewOperation, Operation
 from proxy.state.store import State
-from vault.errors import KeysChanged
+from vault.errors import KeysChanged, StoreError
 from vault.policy import Principal
 from vault.service import Vault
-from vault.tokens import uuid7
+from vault.tokens import type_id, uuid7
 
 TRIES = 5
 UNDER_WAY = ("pending", "running")
@@ -84,6 +84,10 @@ class Operations:
                 added = await self._queue.enqueue(new, key, of_key, order.route.idempotency.keep)
             except KeysChanged:
                 await documents.refresh()
+            except StoreError:
+                if key is not None:  # the same key again tells
+                    raise
+                raise OperationInDoubt(operation=type_id(PREFIX, new.id)) from None
             else:
                 return new.id if added else None
         raise KeysChanged

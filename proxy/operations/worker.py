@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from uuid import UUID
 
 import structlog
 
@@ -13,7 +14,8 @@ from proxy.operations.attempting import Working
 from proxy.state.held import EVERY
 from proxy.state.operations import Operation
 from proxy.state.store import State
-from vault.errors import PanlessError
+from vault.errors import PanlessError, StoreError
+from vault.tokens import uuid7
 
 AT_ONCE = 16
 """Operations of one route at a time."""
@@ -33,6 +35,7 @@ class Worker:
         self._metrics = metrics
         self._asked = asyncio.Event()
         self._attempts: dict[asyncio.Task[None], str] = {}
+        self._lost: list[UUID] = []
         self._stopping = False
 
     def wake(self) -> None:
@@ -46,7 +49,7 @@ class Worker:
             self._asked.clear()
             try:
                 working = self._working()
-                taken = await self._queue.claim(self._free(working.routes))
+                taken = await self._take(working.routes)
                 self._begin(taken, working.attempt)
                 if (now := asyncio.get_running_loop().time()) - looked > EVERY:
                     looked = now
@@ -68,6 +71,17 @@ class Worker:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    async def _take(self, routes: Iterable[str]) -> list[Operation]:
+        while self._lost:
+            await self._queue.unclaim(self._lost[-1])
+            self._lost.pop()
+        claim = uuid7()
+        try:
+            return await self._queue.claim(claim, self._free(routes))
+        except StoreError:
+            self._lost.append(claim)  # it may be there all the same
+            raise
 
     def _free(self, routes: Iterable[str]) -> dict[str, int]:
         """Return how many more operations each route may have under way, for those that have room."""

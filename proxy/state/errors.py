@@ -47,6 +47,13 @@ class LeaseLost(RequestError):
     remedy = "Repeat it with the same idempotency key. Operators: Panless, or its database, stood still for seconds."
 
 
+class OperationInDoubt(RequestError):
+    status = 503
+    code = "operation_in_doubt"
+    message = "Whether operation {operation} was kept is not known: the database did not answer."
+    remedy = "Ask for /operations/{operation}: 404 says that it was not. With an idempotency key, repeat the request."
+
+
 class OperationNotFound(RequestError):
     status = 404
     code = "operation_not_found"

@@ -94,9 +94,10 @@ WITH claimed AS (
 ), {document_part(1, "claimed")}, operation AS ({_ENQUEUED} FROM claimed RETURNING 1)
 SELECT changed, (SELECT count(*) FROM operation) FROM keys_part
 """  # noqa: S608  # constants
+# A run comes of the claim that it belongs to, so that a claim whose answer was lost can be taken back.
 # Each route has its own room: one whose gateway hangs keeps no other waiting.
 _CLAIM = f"""
-UPDATE operations SET state = 'running', run = gen_random_uuid(), held_until = clock_timestamp() + $1::interval,
+UPDATE operations SET state = 'running', run = md5($4::text || id)::uuid, held_until = clock_timestamp() + $1::interval,
                       attempts = attempts + 1, updated_at = clock_timestamp()
 WHERE id IN (
   SELECT due.id FROM unnest($2::text[], $3::integer[]) AS free (route, most) CROSS JOIN LATERAL (
@@ -108,6 +109,10 @@ WHERE id IN (
     ORDER BY next_run, number LIMIT free.most FOR UPDATE SKIP LOCKED) AS due)
 RETURNING {COLUMNS}
 """  # noqa: S608  # constants
+_UNCLAIM = """
+UPDATE operations SET state = 'pending', attempts = attempts - 1, held_until = NULL
+WHERE state = 'running' AND run = md5($1::text || id)::uuid
+"""
 _END = """
 WITH done AS (
   UPDATE operations
@@ -175,11 +180,16 @@ class Queue:
         self.added()
         return bool(row and row[1])
 
-    async def claim(self, free: Mapping[str, int]) -> list[Operation]:
+    async def claim(self, claim: UUID, free: Mapping[str, int]) -> list[Operation]:
         """Take operations whose turn it is, at most so many of each route; they are held by this process."""
         with translated():
-            rows = await self._pool.fetch(_CLAIM, HELD, list(free), list(free.values()))
+            rows = await self._pool.fetch(_CLAIM, HELD, list(free), list(free.values()), str(claim))
         return [Operation(*row) for row in rows]
+
+    async def unclaim(self, claim: UUID) -> None:
+        """Put back what was taken by a claim whose answer did not come: nothing of it was sent."""
+        with translated():
+            await self._pool.execute(_UNCLAIM, str(claim))
 
     async def abandoned(self, most: int, held: Collection[UUID]) -> list[Operation]:
         """Take over operations that were running in a process that is gone: whether they were sent is not known.
