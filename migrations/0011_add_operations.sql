@@ -34,7 +34,8 @@ CREATE INDEX idempotency_expires_at ON idempotency (expires_at);
 CREATE INDEX idempotency_run ON idempotency (run);
 CREATE INDEX idempotency_held ON idempotency (held_until) WHERE state = 'running';
 
--- Asynchronous payments: the queue. `key` is the idempotency key that goes to the gateway, `sequence` what of one
+-- Asynchronous payments: the queue. `key` is the idempotency key that goes to the gateway,
+-- which honours it, `app_key` the application's, `sequence` what of one
 -- customer's is sent in order; its time to give up counts from `begun_at`.
 CREATE TABLE operations (
   id         uuid PRIMARY KEY,
@@ -45,6 +46,7 @@ CREATE TABLE operations (
   state      text NOT NULL
     CHECK (state IN ('pending', 'running', 'succeeded', 'failed', 'unknown', 'cancelled', 'dead')),
   key        text,
+  app_key    text,
   sequence   text,
   request    uuid NOT NULL,
   attempts   integer NOT NULL DEFAULT 0,

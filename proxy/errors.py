@@ -317,6 +317,7 @@ Reached = Literal["no", "maybe", "yes"]
 class UpstreamError(RequestError):
     """The upstream of the route did not answer as it should.
 
+    `protected`: it honours an idempotency key, as far as is known here.
     `reached`: whether it may have got the request, in this attempt or in an earlier one. The codes of what goes wrong
     before an answer stand in proxy/upstream/errors.py.
     """
@@ -325,6 +326,7 @@ class UpstreamError(RequestError):
 
     def __init__(self, *, reached: Reached = "yes", **ids: str | int) -> None:
         self.reached: Reached = reached
+        self.protected = True
         super().__init__(**ids)
 
 

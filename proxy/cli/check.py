@@ -17,7 +17,7 @@ from proxy.compiled import compile_outbound
 from proxy.config import Config, OutboundConfig, RouteConfig, config_schema, load
 from proxy.edge.listener import tls_context
 from proxy.fetching import fetch
-from proxy.hooking import compile_webhooks, fetching_settings
+from proxy.hooking import compile_notices, compile_webhooks, fetching_settings
 from proxy.settings import vault_settings
 from proxy.sinks.building import check as check_sinks
 from proxy.upstream.settings import upstream_tls
@@ -81,6 +81,7 @@ def _check(config: Config, config_file: Path) -> None:
     vault_settings(config, lambda: secrets)
     compile_outbound(config, secrets)
     compile_webhooks(config, secrets)
+    compile_notices(config, secrets)
     fetching_settings(config)
     check_sinks(config, secrets)
     for listener, given in (*config.listen, *((route.name, route.listener) for route in config.outbound)):

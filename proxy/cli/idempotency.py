@@ -8,9 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from proxy.cli.pairs import show_pairs
 from proxy.cli.running import config_option, json_option, opened, run
 from proxy.state.idempotency import Key
 from proxy.state.settling import KeyState, Wanted, list_keys, settle_key
@@ -64,13 +63,15 @@ def list_(
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2, default=str))
         return
-    shown = Table()
-    for column in ("application", "route", "key", "state", "status", "since"):
-        shown.add_column(column, overflow="fold")
-    for each in found:
-        told = str(each.status or each.code or "-")
-        shown.add_row(each.app, each.route, each.key, each.state, told, f"{each.created_at:%Y-%m-%d %H:%M:%S}")
-    Console().print(shown if found else "There are none.")
+    rows = [
+        (
+            (each.key, f"{each.app}, {each.route}"),
+            (each.state, str(each.code or each.status or "")),
+            (f"{each.created_at:%Y-%m-%d %H:%M}", f"to {each.expires_at:%Y-%m-%d}"),
+        )
+        for each in found
+    ]
+    show_pairs(("key", "state", "since"), rows)
 
 
 @idempotency.command(short_help="Say whether a request took effect.")

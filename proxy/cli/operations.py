@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from proxy.cli.idempotency import app_option, effect_option, limit_option, route_option
+from proxy.cli.pairs import show_pairs
 from proxy.cli.running import config_option, json_option, opened, run
 from proxy.outgoing.operation_ids import PREFIX, about, operation_id
 from proxy.state.operations import Operation
@@ -68,15 +69,17 @@ def list_(
     """
     found = run(_list(config_file, Wanted(app, route, state, limit)))
     if as_json:
-        click.echo(json.dumps([about(each) for each in found], indent=2))
+        click.echo(json.dumps([about(each) | {"app": each.app} for each in found], indent=2))
         return
-    shown = Table()
-    for column in ("operation", "application", "route", "state", "why", "attempts", "since"):
-        shown.add_column(column, no_wrap=column == "operation", overflow="fold")
-    for each in found:
-        why, since = str(each.code or each.status or "-"), f"{each.created_at:%Y-%m-%d %H:%M:%S}"
-        shown.add_row(type_id(PREFIX, each.id), each.app, each.route, each.state, why, str(each.attempts), since)
-    Console().print(shown if found else "There are none.")
+    rows = [
+        (
+            (type_id(PREFIX, each.id), f"{each.app}, {each.route}"),
+            (each.state, str(each.code or each.status or "")),
+            (f"{each.created_at:%Y-%m-%d %H:%M}", f"attempts: {each.attempts}"),
+        )
+        for each in found
+    ]
+    show_pairs(("operation", "state", "since"), rows)
 
 
 @operations.command(short_help="Show one operation.")
@@ -90,7 +93,8 @@ def show(operation: UUID, config_file: Path, *, as_json: bool) -> None:
         click.echo(json.dumps(about(found), indent=2))
         return
     shown = Table(show_header=False)
-    for name, value in (about(found) | {"app": found.app, "sequence": found.sequence, "key": found.key}).items():
+    more = {"answer": found.status, "app": found.app, "sequence": found.sequence, "sent_with_key": found.key}
+    for name, value in (about(found) | more).items():
         shown.add_row(name, "-" if value is None else str(value))
     Console().print(shown)
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from uuid import UUID
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from proxy.cli.pairs import show_pairs
 from proxy.cli.running import config_option, json_option, opened, run
 from proxy.config import load
 from proxy.state.webhook_events import PREFIX, WEBHOOK
@@ -55,7 +54,7 @@ def show(event: str, config_file: Path, *, as_json: bool) -> None:
         click.echo(json.dumps(_document(found[0]), indent=2))
         return
     for name, value in _document(found[0]).items():
-        click.echo(f"{name:14} {'-' if value is None else value}")
+        click.echo(f"{name:16} {'-' if value is None else value}")
 
 
 @webhooks.command(short_help="Deliver events once more.")
@@ -72,7 +71,7 @@ def replay(events: tuple[str, ...], config_file: Path, route: str | None, state:
     if bool(events) == bool(state) or (state and not route):
         raise click.UsageError("give EVENTS, or --route and --state")
     done = run(_replay(config_file, [_id(each) for each in events], route, state))
-    click.echo(json.dumps({"replayed": done}) if as_json else f"{done} events are delivered once more.")
+    click.echo(json.dumps({"replayed": done}) if as_json else f"{done} to be delivered once more.")
 
 
 async def _look(
@@ -119,18 +118,19 @@ def _show(found: Sequence[Listed], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_document(each) for each in found], indent=2))
         return
-    if not found:
-        click.echo("No events.")
-        return
-    table = Table(title="Events, the newest first", title_justify="left")
-    for column in ("event", "route", "state", "tries", "last answer", "received", "next try, or end"):
-        table.add_column(column, overflow="fold")
-    for each in found:
-        answer = each.code or (str(each.status) if each.status else "-")
-        last = each.next_run if each.state == "pending" else each.ended_at
-        shown = (type_id(PREFIX, each.id), each.route, each.state, str(each.attempts), answer)
-        table.add_row(*shown, _time(each.received_at), _time(last) if last else "-")
-    Console().print(table)
+    rows = [
+        (
+            (type_id(PREFIX, each.id), f"{each.kind}, {each.route}"),
+            (each.state, str(each.code or each.status or "")),
+            (f"{each.received_at:%Y-%m-%d %H:%M}", f"tries: {each.attempts}{_next(each)}"),
+        )
+        for each in found
+    ]
+    show_pairs(("event", "state", "received"), rows)
+
+
+def _next(event: Listed) -> str:
+    return f", next {event.next_run:%H:%M}" if event.state == "pending" and event.attempts else ""
 
 
 def _document(event: Listed) -> dict[str, object]:
@@ -147,7 +147,3 @@ def _document(event: Listed) -> dict[str, object]:
         **shown,
         "can_be_replayed": event.kept and event.state in ("dead", "delivered"),
     }
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}"

@@ -17,7 +17,8 @@ _PASSING = {408, 429, 503}
 class Retry(Enum):
     """`SAFE`: as it is, for nothing was sent. `WITH_KEY`: it may have taken effect, so only with its idempotency key.
 
-    `CORRECTED`: nothing was sent, and nothing would be if it came again as it is. `NEVER`: it would not be sent.
+    `CORRECTED`: nothing was sent, and nothing would be if it came again as it is. `NEVER`: it would not be sent,
+    or nothing would keep it from taking effect twice.
     """
 
     SAFE = "safe"
@@ -29,7 +30,9 @@ class Retry(Enum):
 def retry(error: PanlessError, status: int) -> Retry:
     """Judge an error that is answered with a status."""
     if isinstance(error, UpstreamError):
-        return Retry.SAFE if error.reached == "no" else Retry.WITH_KEY
+        if error.reached == "no":
+            return Retry.SAFE
+        return Retry.WITH_KEY if error.protected else Retry.NEVER
     if error.code in _IN_DOUBT:
         return Retry.WITH_KEY
     if error.code in _NEVER:

@@ -16,13 +16,13 @@ import structlog
 from proxy.edge.metrics import Metrics
 from proxy.notifying.attempt import attempt, pause
 from proxy.state.store import State
-from proxy.state.webhook_events import KIND, Claimed, Outcome, WebhookEvents
+from proxy.state.webhook_events import KIND, PREFIX, Claimed, Outcome, WebhookEvents
 from proxy.state.webhook_keeping import WebhookKeeping
 from proxy.upstream.client import UpstreamClient
 from proxy.webhook_routes import Destination, Destinations
 from vault.documents import Documents
 from vault.errors import DatabaseUnavailable, KeyDestroyed, KeyUnavailable, PanlessError, RecordDoesNotOpen
-from vault.tokens import uuid7
+from vault.tokens import type_id, uuid7
 
 LOOK_SECONDS = 1.0
 LEASE = timedelta(seconds=10)
@@ -154,10 +154,15 @@ class Notifying:
         if hopeless or next_run > claimed.deliver_until:
             if await self.events.dead(claimed.id, self.run, outcome, now):
                 self._metrics.webhooks_delivered.labels(to[1], "dead").inc()
-                log.warning("webhook_dead", route=to[1], code=outcome.code, attempts=claimed.attempts)
+                self._tell("webhook_dead", claimed, to, outcome)
             return
         await self.events.again(claimed.id, self.run, outcome, next_run)
+        self._tell("webhook_not_taken", claimed, to, outcome)
         self._metrics.webhooks_delivered.labels(to[1], "failed").inc()
+
+    def _tell(self, what: str, claimed: Claimed, to: To, outcome: Outcome) -> None:
+        about = {"route": to[1], "status": outcome.status, "code": outcome.code, "attempts": claimed.attempts}
+        log.warning(what, webhook=type_id(PREFIX, claimed.id), **about)
 
     async def _renew(self) -> None:
         if self._going:

@@ -22,7 +22,14 @@ from proxy.outgoing.operation_ids import PREFIX, about, accepted, operation_id
 from proxy.outgoing.order import Later, Order
 from proxy.outgoing.sending import carries_key
 from proxy.rewrite.reference import without_keys
-from proxy.state.errors import OperationInDoubt, OperationNotFound, OperationUnderWay, OutcomeUnknown, RequestRunning
+from proxy.state.errors import (
+    OperationInDoubt,
+    OperationNotFound,
+    OperationUnanswered,
+    OperationUnderWay,
+    OutcomeUnknown,
+    RequestRunning,
+)
 from proxy.state.idempotency import Key
 from proxy.state.operations import NewOperation, Operation
 from proxy.state.store import State
@@ -76,6 +83,7 @@ class Operations:
                 order.permit.principal.app,
                 order.route.name,
                 later.gateway_key,
+                later.app_key,
                 later.sequence,
                 request,
                 order.exchange.request_id,
@@ -99,10 +107,10 @@ class Operations:
         return _json(200, about(operation), headers)
 
     async def answer(self, principal: Principal, name: str) -> Answer:
-        """Return the gateway's answer as it came, or what `tell` does where there is none."""
+        """Return the gateway's answer as it came; raises OperationUnanswered where there is none."""
         operation = await self._own(principal, name)
         if operation.answer is None:
-            return await self.tell(principal, name)
+            raise OperationUnanswered(operation=name, state=operation.state)
         document = await self._state.document(operation.answer, "answer", principal.tenant)
         return unpack_answer(await self._vault.documents.open(document))
 

@@ -22,6 +22,7 @@ from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
 from proxy.errors import RouteNotFound
 from proxy.operations.ending import Ending
+from proxy.outgoing.operation_ids import PREFIX
 from proxy.outgoing.order import Order
 from proxy.outgoing.outcomes import Effect, of_answer, of_error, passes
 from proxy.outgoing.sending import Sending
@@ -33,6 +34,7 @@ from proxy.state.store import State as Store
 from proxy.upstream.backoff import full_jitter, retry_after
 from vault.errors import PanlessError
 from vault.service import Vault
+from vault.tokens import type_id
 
 BASE_SECONDS, MOST_SECONDS = 1.0, 60.0
 MOST_ASKED_SECONDS = 3600.0
@@ -160,7 +162,7 @@ class Working:
     def _tell(self, operation: Operation, state: State, code: str | None) -> None:
         log.info(
             "operation",
-            operation=str(operation.id),
+            operation=type_id(PREFIX, operation.id),
             route=operation.route,
             app=operation.app,
             state=state,

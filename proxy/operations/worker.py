@@ -11,11 +11,12 @@ import structlog
 
 from proxy.edge.metrics import Metrics
 from proxy.operations.attempting import Working
+from proxy.outgoing.operation_ids import PREFIX
 from proxy.state.held import EVERY
 from proxy.state.operations import Operation
 from proxy.state.store import State
 from vault.errors import PanlessError, StoreError
-from vault.tokens import uuid7
+from vault.tokens import type_id, uuid7
 
 AT_ONCE = 16
 """Operations of one route at a time."""
@@ -103,7 +104,7 @@ class Worker:
         try:
             await work(operation)
         except Exception as error:  # it is found abandoned, and taken up again if that is safe
-            log.error("operation_failed", operation=str(operation.id), exc_info=error)
+            log.error("operation_failed", operation=type_id(PREFIX, operation.id), exc_info=error)
             self._held.abandon(operation.run)
         except asyncio.CancelledError:
             self._held.abandon(operation.run)

@@ -16,7 +16,7 @@ from vault.tokens import read_type_id, type_id
 
 PREFIX = "op"
 PATH = "/operations/"
-_PATH = re.compile(rf"{PATH}({PREFIX}_[0-9a-z]{{26}})(/answer)?", re.ASCII)
+_PATH = re.compile(rf"{PATH}({PREFIX}_[0-9A-Za-z]{{0,64}})(/answer)?", re.ASCII)
 
 
 def operation_id(name: str) -> UUID | None:
@@ -41,7 +41,7 @@ def asked_for(target: str) -> Asked | None:
 def accepted(operation: UUID, *, replayed: bool = False) -> Answer:
     """Return the 202 for an operation (RFC 9110, section 15.3.3; RFC 7240, section 3)."""
     name = type_id(PREFIX, operation)
-    body = (json.dumps({"id": name, "status": "pending"}) + "\n").encode()
+    body = (json.dumps({"id": name}) + "\n").encode()
     headers = CIMultiDict(
         {
             "Location": PATH + name,
@@ -64,6 +64,7 @@ def about(operation: Operation) -> dict[str, object]:
         "id": name,
         "status": operation.state,
         "route": operation.route,
+        "idempotency_key": operation.app_key,
         "attempts": operation.attempts,
         "code": operation.code,
         "answer": None if operation.answer is None else {"status": operation.status, "href": f"{PATH}{name}/answer"},

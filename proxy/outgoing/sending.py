@@ -14,7 +14,7 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.identity import credential
 from proxy.edge.metrics import Metrics
 from proxy.edge.relay import Answer
-from proxy.errors import AnswerWithheld, KeyMisplaced, ValueGuessed
+from proxy.errors import AnswerWithheld, KeyMisplaced, UpstreamError, ValueGuessed
 from proxy.outgoing.answering import Answering
 from proxy.outgoing.order import Order
 from proxy.outgoing.outcomes import CONFLICT, Effect, of_answer, of_error
@@ -106,6 +106,7 @@ class Sending:
         try:
             answer = await self._upstream.send(route, order.method, message, streams, shown, protected=order.protected)
         except PanlessError as error:
+            _say(error, order)
             if of_error(error, answered=False) is Effect.NONE:
                 await self._give_back(order, outgoing.revealed)
             raise
@@ -123,8 +124,13 @@ class Sending:
                 tenant=order.permit.principal.tenant,
                 whole=whole,
             )
+        except UpstreamError as error:
+            _say(error, order)
+            raise
         except (StoreError, KeyFailure) as error:  # which say that nothing was sent, and something was
-            raise AnswerWithheld(route=order.route.name, reason=error.code) from None
+            withheld = AnswerWithheld(route=order.route.name, reason=error.code)
+            _say(withheld, order)
+            raise withheld from None
 
     async def settle(self, order: Order, sent: Sent) -> None:
         """End the leases of what was revealed if the gateway has given its definite answer.
@@ -199,6 +205,12 @@ def carries_key(message: Message) -> bool:
     """Tell whether a Panless key stands in the target or the body, escaped or not."""
     target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
     return any(_key(each) or (not is_plain(each) and _key(View(decoded(each)).text)) for each in (target, message.body))
+
+
+def _say(error: PanlessError, order: Order) -> None:
+    """Let an error say whether the gateway honours a key that the request had."""
+    if isinstance(error, UpstreamError):
+        error.protected = order.protected
 
 
 def _searchable(message: Message) -> Message:

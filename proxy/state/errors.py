@@ -61,11 +61,18 @@ class OperationNotFound(RequestError):
     remedy = "Ask for what stands in the Location of the 202 answer, with a key of the same application."
 
 
+class OperationUnanswered(RequestError):
+    status = 404
+    code = "operation_unanswered"
+    message = "Operation {operation} is {state}, and has no answer of the gateway's."
+    remedy = "Ask for /operations/{operation}, which tells what has become of it."
+
+
 class OperationUnderWay(RequestError):
     status = 409
     code = "operation_under_way"
     message = "Operation {operation} is {state}; it cannot be cancelled any more."
-    remedy = "Wait for its end, and undo the payment at the gateway if need be."
+    remedy = "Only one that waits and was never sent can be. Undo the payment at the gateway if need be."
 
 
 class KeyNotSettled(PanlessError):
@@ -76,5 +83,8 @@ class KeyNotSettled(PanlessError):
 
 class OperationNotSettled(PanlessError):
     code = "operation_not_settled"
-    message = "The operation is {state}; this is for one that is {states}."
-    remedy = "`panless operations show ID` tells what has become of it; nothing was changed."
+    message = "The operation's state is '{state}'; this is for one that is {states}. Nothing was changed."
+    remedy = (
+        "`panless operations show ID` tells more. For one that is unknown, look at the gateway first: then "
+        "`panless operations settle`, or `retry --did-not-take-effect`."
+    )

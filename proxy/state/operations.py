@@ -18,8 +18,8 @@ from vault.documents import Document
 
 State = Literal["pending", "running", "succeeded", "failed", "unknown", "cancelled", "dead"]
 
-COLUMNS = """id, tenant, app, route, state, key, sequence, request, attempts, reached, coalesce(run, id), status, code,
-answer, request_id, created_at, begun_at, updated_at, ended_at"""
+COLUMNS = """id, tenant, app, route, state, key, app_key, sequence, request, attempts, reached, coalesce(run, id),
+status, code, answer, request_id, created_at, begun_at, updated_at, ended_at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Operation:
     route: str
     state: State
     key: str | None
+    app_key: str | None
     sequence: str | None
     request: UUID
     attempts: int
@@ -55,6 +56,7 @@ class NewOperation:
     app: str
     route: str
     key: str | None
+    app_key: str | None
     sequence: str | None
     request: Document
     request_id: str
@@ -71,10 +73,10 @@ class End:
 
 
 _ENQUEUED = """
-INSERT INTO operations (id, tenant, app, route, state, key, sequence, request, next_run, request_id, created_at,
-                        begun_at, updated_at)
-SELECT $7::uuid, $2, $8, $9, 'pending', $10, $11, $1, clock_timestamp(), $12, clock_timestamp(), clock_timestamp(),
-       clock_timestamp()
+INSERT INTO operations (id, tenant, app, route, state, key, sequence, request, next_run, request_id, app_key,
+                        created_at, begun_at, updated_at)
+SELECT $7::uuid, $2, $8, $9, 'pending', $10, $11, $1, clock_timestamp(), $12, $13, clock_timestamp(),
+       clock_timestamp(), clock_timestamp()
 """
 _ENQUEUE = f"""
 WITH {document_part(1)}, operation AS ({_ENQUEUED} RETURNING 1)
@@ -170,13 +172,14 @@ class Queue:
 
         Returns whether it was added: not if there is a row of that key already. Raises KeysChanged.
         """
-        values = (*document_values(new.request), new.id, new.app, new.route, new.key, new.sequence, new.request_id)
+        about = (new.id, new.app, new.route, new.key, new.sequence, new.request_id, new.app_key)
+        values = (*document_values(new.request), *about)
         with reading_keys():
             if key is None or digest is None:
                 row = await self._pool.fetchrow(_ENQUEUE, *values)
             else:
-                about = (key.text, digest.id, digest.data_key, digest.sealed, keep)
-                row = await self._pool.fetchrow(_ENQUEUE_ONCE, *values, *about)
+                of_key = (digest.id, digest.data_key, digest.sealed, keep)
+                row = await self._pool.fetchrow(_ENQUEUE_ONCE, *values, *of_key)
         self.added()
         return bool(row and row[1])
 

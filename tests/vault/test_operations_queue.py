@@ -20,7 +20,7 @@ async def queue(vault, open_pool):
     state = State(await open_pool())
     for number in range(3):
         request = await vault.documents.seal("request", "default", b"request")
-        await state.queue.enqueue(NewOperation(uuid7(), "shop", "route", None, None, request, f"req-{number}"))
+        await state.queue.enqueue(NewOperation(uuid7(), "shop", "route", None, None, None, request, f"req-{number}"))
     return state.queue
 
 
