@@ -98,7 +98,7 @@ async def test_a_dead_event_lets_the_others_go_on_and_can_be_replayed(world):
     assert shown.code == 0 and "application_refused" in shown.out and dead not in shown.out
     world.app.reset()
     replayed = await world.panless.command("webhooks", "replay", listed["id"])
-    assert (replayed.code, "1 events" in replayed.out) == (0, True)
+    assert (replayed.code, "1 to be delivered" in replayed.out) == (0, True)
     (received,) = await world.arrived("stripe")
     assert received.header("webhook-id") == listed["id"] and dead.encode() in received.body
     (told,) = [each for each in await world.panless.events() if each["action"] == "webhooks.replay"]
@@ -123,7 +123,8 @@ async def test_a_panless_that_is_killed_loses_nothing_that_it_answered(world):
     await world.panless.start()
     await until(lambda: _all_there(world, numbers))
     await settled(world)
-    assert sorted(ids(world)) == sorted(f"evt_{number}" for number in numbers)
+    # At least once: one that the application had when Panless died comes again.
+    assert set(ids(world)) == {f"evt_{number}" for number in numbers}
 
 
 async def _all_there(world, numbers: list[str]) -> bool:
@@ -190,7 +191,7 @@ async def test_commands_say_what_they_cannot_do(world):
     done = await asyncio.gather(*(world.panless.command("webhooks", *each) for each in wrong))
     assert [each.code for each in done] == [1, 1, 2, 2]
     assert all("[events_not_found]" in each.err for each in done[:2])
-    assert (await world.panless.command("webhooks", "list", "--state", "passing")).out == "No events.\n"
+    assert (await world.panless.command("webhooks", "list", "--state", "passing")).out == "There are none.\n"
 
 
 async def test_the_right_one_is_told_too(world):
