@@ -26,6 +26,7 @@ Start here:
 When a payment is in doubt:
   panless idempotency list -c FILE    keys of applications whose outcome is unknown, and settling them
   panless operations list -c FILE     payments that are sent later: waiting, ended, unknown
+  panless webhooks list -c FILE       events on their way to applications, and those that did not arrive
 
 \b
 For the security team:
