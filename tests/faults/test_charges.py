@@ -15,7 +15,7 @@ from tests.harness.charge_story import Story
 from tests.harness.charging import PAN, charging
 
 # A few that take their time each, and no 10 seconds of a statement that hangs.
-FEW = 14
+FEW = 6
 SEEDS = int(os.environ.get("SEEDS", "0"))
 
 

@@ -17,7 +17,7 @@ from tests.harness.payments import Payments, routes
 from tests.harness.process import serving
 from tests.harness.upstream import RecordingUpstream, recording
 
-JOBS = int(os.environ.get("JOBS", "300"))
+JOBS = int(os.environ.get("JOBS", "100"))
 CUSTOMERS = 50
 AT_ONCE = 16
 
