@@ -120,19 +120,22 @@ class Writer:
         await self._look_up_card_tokens(write)
 
     async def _look_up_card_tokens(self, write: Write) -> None:
-        """Known cards may have card-shaped tokens that are none of the candidates: an older key's."""
-        cards = [token for record in write.records if (token := self._without_candidate(record)) is not None]
+        """Known cards may have card-shaped tokens that are not their first candidate: an older key's."""
+        cards = [token for record in write.records if (token := self._perhaps_given(record)) is not None]
         if cards:
             self._card_tokens.update(await self._records.find_card_tokens(cards))
             while len(self._card_tokens) > KNOWN_LIMIT:
                 self._card_tokens.popitem(last=False)
 
-    def _without_candidate(self, record: NewRecord) -> UUID | None:
+    def _perhaps_given(self, record: NewRecord) -> UUID | None:
+        """Return a known card's token, unless it is known which of its card-shaped forms the record gets."""
         card = next((known for mark in record.marks if (known := self._known.get(mark.fingerprint))), None)
-        if card is None or not record.candidates or card.token in self._card_tokens:
+        if card is None or not record.candidates:
             return None
-        given = (self._known.get(mark.fingerprint) for each in record.candidates for mark in each.marks)
-        return None if any(known is not None and known.token == card.token for known in given) else card.token
+        if any(record.fits(digits) for digits in self._card_tokens.get(card.token, ())):
+            return None
+        first = (self._known.get(mark.fingerprint) for mark in record.candidates[0].marks)
+        return None if any(known is not None and known.token == card.token for known in first) else card.token
 
     def _remember(self, tokens: Mapping[bytes, Known]) -> None:
         self._known.update(tokens)

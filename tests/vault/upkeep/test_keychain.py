@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.harness.keychain import LATE, NUMBERS, SHAPE, THEIRS, actions, keys, pans, revealed
+from vault.card_tokens import CardShape
 from vault.crypto import signed_note
 from vault.errors import (
     KekOutOfReach,
@@ -136,6 +137,32 @@ async def test_cards_keep_their_tokens_of_either_form_when_the_fingerprint_key_i
         assert [expose(value.value) for value in await each.reveal(references, permit, context)] == NUMBERS
     assert sorted((await keys(owner, "fingerprint")).values()) == ["active", "destroyed"]
     assert await owner.fetchval("SELECT count(*) FROM tokens") == len(set(NUMBERS))
+
+
+async def test_a_card_keeps_its_card_shaped_token_where_there_are_few_of_its_shape(working, open_vault, context):
+    """Ten tokens have this shape: a later key's candidates, but for the first one, are likely to hold the old one."""
+    vault, few = await open_vault(), CardShape(12, True, True, True)
+    values = [new for new in pans(few) if expose(new.value)[:6] in {"424242", "555555", "378282", "601111", "401288"}]
+    before = [(await vault.tokenize([new], "default", context))[0].shown for new in values]
+    for _ in range(3):
+        async with working() as opened:
+            await rotate_fingerprint_keys(opened)
+        for each in (vault, await open_vault()):
+            assert [(await each.tokenize([new], "default", context))[0].shown for new in values] == before
+
+
+async def test_what_one_process_gives_is_known_to_the_other_after_a_rotation(working, open_vault, context):
+    mine, theirs = await open_vault(), await open_vault()
+    first, second = pans(SHAPE)[:3], pans(CardShape(16, False, True, False))[:3]
+    await mine.tokenize(first, "default", context)
+    async with working() as opened:
+        await rotate_fingerprint_keys(opened)
+    await mine.tokenize(first, "default", context)
+    given = await theirs.tokenize(second, "default", context)
+    async with working() as opened:
+        await rotate_fingerprint_keys(opened)
+    again = await mine.tokenize(second, "default", context)
+    assert [token.shown for token in again] == [token.shown for token in given]
 
 
 @pytest.mark.parametrize("at", range(12))
