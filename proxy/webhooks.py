@@ -43,10 +43,9 @@ from proxy.upstream.flight import read_answer
 from proxy.verifying.errors import WebhookBusy, WebhookRejected
 from proxy.verifying.scheme import Hook, digest_of
 from proxy.webhook_routes import WebhookRoute
-from vault.errors import KeysChanged, PanlessError
+from vault.errors import PanlessError
 from vault.service import Vault
 
-TRIES = 5
 HELD_BEYOND = timedelta(seconds=30)
 _OK = range(200, 300)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -127,16 +126,13 @@ class Webhooks:
         return self._accepted(route, "stored")
 
     async def _add(self, route: WebhookRoute, key: str, data: bytes, sequence: str | None, now: datetime) -> bool:
-        for _ in range(TRIES):
+        until, timeless = now + route.deliver_for, not route.verifier.timed
+
+        async def write() -> bool:
             document = await self._vault.documents.seal(KIND, route.tenant, data)
-            until, timeless = now + route.deliver_for, not route.verifier.timed
-            try:
-                return await self._events.add(
-                    NewEvent(WEBHOOK, route.name, key, document, now, until, sequence, timeless)
-                )
-            except KeysChanged:  # nothing was written; with the keys as they are now it may be
-                await self._vault.documents.refresh()
-        raise KeysChanged
+            return await self._events.add(NewEvent(WEBHOOK, route.name, key, document, now, until, sequence, timeless))
+
+        return await self._vault.documents.written(write)
 
     async def _pass_on(
         self, request: web.BaseRequest, exchange: Exchange, route: WebhookRoute, raw: bytes, key: str

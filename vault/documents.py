@@ -5,7 +5,9 @@ A document is sealed under its tenant's data key and bound to its id, its tenant
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
 from vault.crypto.envelope import Binding, seal_bytes, unseal_bytes
@@ -13,6 +15,8 @@ from vault.keys.keyring import Keyring
 from vault.tokens import Token, uuid7
 
 PREFIX = "doc"
+
+Written = TypeVar("Written")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,6 @@ class Documents:
         key = await self._keyring.opening_key(document.data_key)
         return unseal_bytes(key, document.sealed, document.binding)
 
-    async def refresh(self) -> None:
-        """Forget keys that were replaced: a document that met KeysChanged is sealed once more after this."""
-        await self._keyring.refresh()
+    async def written(self, write: Callable[[], Awaitable[Written]]) -> Written:
+        """Seal and store by `write`: once more where it raises KeysChanged, for then nothing was stored."""
+        return await self._keyring.while_changing(write)

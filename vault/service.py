@@ -25,7 +25,6 @@ from vault.errors import (
     AppKeyRevoked,
     AppUnknown,
     KeyProviderUnavailable,
-    KeysChanged,
     NotAToken,
     PanlessError,
 )
@@ -57,7 +56,6 @@ from vault.tokens import Token
 from vault.velocity import Limits, origin_subject
 
 POOL_SIZE = 8
-TRIES = 5
 PURGE_LIMIT = 500
 
 
@@ -205,13 +203,11 @@ class Vault:
 
         `customer`: whose the values are, in the application's own words.
         """
-        for _ in range(TRIES):
-            sealed = await self._sealing.sealed(values, tenant)
-            try:
-                return await self._write(sealed, tenant, context, customer)
-            except KeysChanged:  # nothing was written; with the keys as they are now it may be
-                await self._keyring.refresh()
-        raise KeysChanged
+
+        async def write() -> list[Token]:
+            return await self._write(await self._sealing.sealed(values, tenant), tenant, context, customer)
+
+        return await self._keyring.while_changing(write)
 
     async def _write(self, sealed: Sealed, tenant: str, context: Context, customer: str | None) -> list[Token]:
         def tells(final: Sequence[Known]) -> Event:

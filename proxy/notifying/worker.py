@@ -16,7 +16,7 @@ import structlog
 from proxy.edge.metrics import Metrics
 from proxy.notifying.attempt import attempt, pause
 from proxy.state.store import State
-from proxy.state.webhook_events import KIND, PREFIX, Claimed, Outcome, WebhookEvents
+from proxy.state.webhook_events import KIND, PREFIX, Claimed, Outcome
 from proxy.state.webhook_keeping import WebhookKeeping
 from proxy.upstream.client import UpstreamClient
 from proxy.webhook_routes import Destination, Destinations
@@ -49,7 +49,7 @@ class Notifying:
     """The worker of one process. `run` names its leases."""
 
     def __init__(self, state: State, documents: Documents, now: Callable[[], Sending], metrics: Metrics) -> None:
-        self.events = WebhookEvents(state.pool)
+        self.events = state.events
         self.run = uuid7()
         self._state = state
         self._keeping = WebhookKeeping(state.pool)

@@ -38,7 +38,6 @@ from vault.policy import Principal
 from vault.service import Vault
 from vault.tokens import type_id, uuid7
 
-TRIES = 5
 UNDER_WAY = ("pending", "running")
 
 
@@ -74,12 +73,13 @@ class Operations:
 
     async def _enqueue(self, order: Order, later: Later, kept: bytes, key: Key | None, digest: bytes) -> UUID | None:
         """Return the id of a new operation; None if its key is there already."""
-        documents, tenant = self._vault.documents, order.permit.principal.tenant
-        for _ in range(TRIES):
+        documents, tenant, identifier = self._vault.documents, order.permit.principal.tenant, uuid7()
+
+        async def write() -> bool:
             request = await documents.seal("request", tenant, kept)
             of_key = await documents.seal("digest", tenant, digest) if key is not None else None
             new = NewOperation(
-                uuid7(),
+                identifier,
                 order.permit.principal.app,
                 order.route.name,
                 later.gateway_key,
@@ -89,16 +89,15 @@ class Operations:
                 order.exchange.request_id,
             )
             try:
-                added = await self._queue.enqueue(new, key, of_key, order.route.idempotency.keep)
+                return await self._queue.enqueue(new, key, of_key, order.route.idempotency.keep)
             except KeysChanged:
-                await documents.refresh()
+                raise
             except StoreError:
                 if key is not None:  # the same key again tells
                     raise
-                raise OperationInDoubt(operation=type_id(PREFIX, new.id)) from None
-            else:
-                return new.id if added else None
-        raise KeysChanged
+                raise OperationInDoubt(operation=type_id(PREFIX, identifier)) from None
+
+        return identifier if await documents.written(write) else None
 
     async def tell(self, principal: Principal, name: str) -> Answer:
         """Return what has become of an application's own operation; raises OperationNotFound."""

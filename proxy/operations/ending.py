@@ -12,12 +12,9 @@ from proxy.outgoing.operation_ids import about, rfc3339
 from proxy.rewrite.message import Message
 from proxy.state.operations import End, Operation
 from proxy.state.store import State
-from proxy.state.webhook_events import KIND, OPERATION, NewEvent, WebhookEvents
+from proxy.state.webhook_events import KIND, OPERATION, NewEvent
 from proxy.webhook_routes import Destinations
-from vault.errors import KeysChanged
 from vault.service import Vault
-
-TRIES = 5
 
 
 class Ending:
@@ -26,26 +23,19 @@ class Ending:
     def __init__(self, vault: Vault, state: State, destinations: Destinations, wake: Callable[[], None]) -> None:
         self._documents = vault.documents
         self._state = state
-        self._events = WebhookEvents(state.pool)
         self._destinations = destinations
         self._wake = wake
 
     async def end(self, operation: Operation, end: End, answer: bytes | None) -> None:
         """Store how an operation ended, unless that is another run's to say; raises a StoreError or KeyFailure."""
-        for _ in range(TRIES):
-            sealed = None
-            if answer is not None:
-                sealed = await self._documents.seal("answer", operation.tenant, answer)
+
+        async def write() -> bool:
+            sealed = await self._documents.seal("answer", operation.tenant, answer) if answer is not None else None
             done = replace(end, answer=sealed)
-            event = await self._event(operation, done)
-            try:
-                if await self._state.end_operation(operation, done, event, self._events) and event is not None:
-                    self._wake()
-            except KeysChanged:
-                await self._documents.refresh()
-            else:
-                return
-        raise KeysChanged
+            return await self._state.end_operation(operation, done, await self._event(operation, done))
+
+        if await self._documents.written(write) and (OPERATION, operation.route) in self._destinations:
+            self._wake()
 
     async def _event(self, operation: Operation, end: End) -> NewEvent | None:
         """Return what the application is told, if it is told anything."""

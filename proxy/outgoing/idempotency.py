@@ -34,7 +34,6 @@ from vault.tokens import uuid7
 
 REPLAYED = "Idempotent-Replayed"
 LOOK_SECONDS = 0.1
-TRIES = 5
 
 
 class Idempotency:
@@ -115,28 +114,28 @@ class Idempotency:
 
     async def _claim(self, order: Order, key: Key, digest: bytes) -> UUID | None:
         """Return the run of a key that is new; raises a StoreError, and then nothing is left of it."""
-        run, rules = uuid7(), order.route.idempotency
-        for _ in range(TRIES):
-            document = await self._vault.documents.seal("digest", order.permit.principal.tenant, digest)
+        run, documents = uuid7(), self._vault.documents
+
+        async def write() -> bool:
+            document = await documents.seal("digest", order.permit.principal.tenant, digest)
             try:
-                claimed = await self._keys.claim(
+                return await self._keys.claim(
                     key,
                     run,
                     document,
                     protected=order.protected,
                     request_id=order.exchange.request_id,
-                    keep=rules.keep,
+                    keep=order.route.idempotency.keep,
                 )
             except KeysChanged:
-                await self._vault.documents.refresh()
+                raise
             except StoreError:
                 # It may be there all the same; nothing was sent, and that will be said as soon as it can be.
                 self._held.begin(run)
                 await self._held.end(run, lambda: self._keys.release(run))
                 raise
-            else:
-                return run if claimed else None
-        raise KeysChanged
+
+        return run if await documents.written(write) else None
 
     async def _run(self, order: Order, run: UUID, *, fresh: bool) -> Answer:
         """Send, and store what came of it. `fresh`: nothing was sent with the key before."""
@@ -185,15 +184,13 @@ class Idempotency:
         await self._held.end(run, lambda: self._finish(run, ended, tenant, data))
 
     async def _finish(self, run: UUID, outcome: Outcome, tenant: str, data: bytes | None) -> None:
-        for _ in range(TRIES):
-            document = await self._vault.documents.seal("answer", tenant, data) if data is not None else None
-            try:
-                await self._keys.finish(run, Outcome(outcome.state, outcome.status, outcome.code, document))
-            except KeysChanged:
-                await self._vault.documents.refresh()
-            else:
-                return
-        raise KeysChanged
+        documents = self._vault.documents
+
+        async def write() -> None:
+            document = await documents.seal("answer", tenant, data) if data is not None else None
+            await self._keys.finish(run, replace(outcome, answer=document))
+
+        await documents.written(write)
 
     async def _stored(self, answer: UUID, tenant: str) -> Answer:
         document = await self._state.document(answer, "answer", tenant)

@@ -25,6 +25,7 @@ class State:
         self.pool = pool
         self.keys = Keys(pool)
         self.queue = Queue(pool)
+        self.events = WebhookEvents(pool)
         self.held = Held(self.keys, self.queue)
 
     @classmethod
@@ -37,9 +38,7 @@ class State:
         await self.held.close()
         await self.pool.close()
 
-    async def end_operation(
-        self, operation: Operation, end: End, event: NewEvent | None, events: WebhookEvents
-    ) -> bool:
+    async def end_operation(self, operation: Operation, end: End, event: NewEvent | None) -> bool:
         """Write how an operation ended, and the event that tells of it, in one commit; raises KeysChanged.
 
         Returns whether it was this run's to say.
@@ -51,7 +50,7 @@ class State:
                 connection = cast("Connection", acquired)
                 ended = await self.queue.end(operation, end, connection)
                 if ended:
-                    await events.add(event, connection)
+                    await self.events.add(event, connection)
                 return ended
 
     async def purge(self) -> None:

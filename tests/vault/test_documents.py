@@ -58,7 +58,7 @@ async def test_a_document_that_was_sealed_before_keys_changed_is_not_written(vau
         await pool.execute(INSERT, *document_values(document))
     with pytest.raises(RecordDoesNotOpen):
         await State(pool).document(document.id, "answer")
-    await vault.documents.refresh()
+    await vault._keyring.refresh()
     await stored(vault, pool)
 
 
@@ -79,6 +79,6 @@ async def test_documents_go_with_the_keys_of_their_tenant(vault, open_pool, work
     async with working() as work:
         receipt = await destroy_tenant(work, "acme")
     assert '"records_unreadable":1' in receipt
-    await vault.documents.refresh()
+    await vault._keyring.refresh()
     with pytest.raises(KeyDestroyed):
         await vault.documents.open(await State(pool).document(document.id, "answer"))

@@ -64,7 +64,7 @@ async def test_a_document_of_keys_that_were_replaced_stores_nothing(add, vault, 
     with pytest.raises(KeysChanged):
         await events.add(NewEvent(WEBHOOK, "hook", "one", document, NOW, NOW + HOUR))
     assert (await count(owner), await count(owner, "documents")) == (0, 0)
-    await vault.documents.refresh()
+    await vault._keyring.refresh()
     assert await add("one")
 
 

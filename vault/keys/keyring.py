@@ -13,13 +13,15 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from vault.crypto import aead, signed_note
 from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
-from vault.errors import KeyCompromised, KeyDestroyed, KeyUnavailable
+from vault.errors import KeyCompromised, KeyDestroyed, KeysChanged, KeyUnavailable
 from vault.keys.cache import KeyCache
 from vault.keys.flights import Flights
 from vault.keys.keks import EVERY_TENANT, Keks
@@ -30,6 +32,9 @@ MAX_AGE = timedelta(hours=24)
 MAX_USES = 2**24
 RESERVED_USES = 2**14
 STALE_SECONDS = 5.0
+TRIES = 5
+
+Written = TypeVar("Written")
 
 
 @dataclass(slots=True)
@@ -81,6 +86,18 @@ class Keyring:
             self.forget()
         self._seen, self._seen_at = changes, asyncio.get_running_loop().time()
         return changes
+
+    async def while_changing(self, write: Callable[[], Awaitable[Written]]) -> Written:
+        """Seal and write by `write`; where keys were replaced meanwhile, nothing was written, and it is done again.
+
+        Raises KeysChanged if that goes on.
+        """
+        for _ in range(TRIES):
+            try:
+                return await write()
+            except KeysChanged:
+                await self.refresh()
+        raise KeysChanged
 
     async def changes(self) -> int:
         """Return the number of the last change that what is held belongs to; ask before asking for keys."""
