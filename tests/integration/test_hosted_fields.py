@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness.hosted import CARD, OTHER, SHOP, hosted
 
+ENDED = ("field_session_ended", "publishable_key_unknown", "origin_not_allowed")
 MANY = "[fields]\naddress_limit = { minute = 1000, hour = 9999, day = 9999 }\n"
 LIMITS = "[fields]\naddress_limit = { minute = 3, hour = 1000, day = 1000 }\n"
 
@@ -61,14 +62,10 @@ async def test_a_session_of_another_making_is_refused(fields):
         changed[place] ^= 1
         text = "fs_" + base64.urlsafe_b64encode(changed).decode().rstrip("=")
         status, answer = await fields.submit(CARD | {"session": text})
-        assert (status, answer["code"]) in (
-            (403, "field_session_ended"),
-            (403, "publishable_key_unknown"),
-            (403, "origin_not_allowed"),
-        )
+        assert (status, answer["code"] in ENDED) == (403, True)
     for text in ("", "fs_", "fs_" + "A" * 30, "tok_x", session[:-1], session + "A"):
         status, answer = await fields.submit(CARD | {"session": text})
-        assert (status, answer["code"]) == (403, "field_session_ended"), text
+        assert (status, answer["code"] in ENDED) == (403, True), text
     assert (await fields.submit(CARD | {"session": session}))[0] == 200
 
 
