@@ -19,7 +19,7 @@ from proxy.edge.body import continue_if_expected, media_of, read_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing
 from proxy.edge.metrics import Metrics
-from proxy.edge.problem import REQUEST_ID_HEADER, problem
+from proxy.edge.problem import ERROR_HEADER, REQUEST_ID_HEADER, problem
 from proxy.errors import ContentTypeUnsupported, FieldsRequestInvalid, MethodNotAllowed, RouteNotFound
 from proxy.fields.assets import Asset, assets
 from proxy.fields.client import client_of
@@ -141,6 +141,7 @@ def _asset_headers(asset: Asset) -> dict[str, str]:
 
 def _answer_headers(origin: str, exchange: Exchange) -> dict[str, str]:
     headers = {
+        "Access-Control-Expose-Headers": f"Retry-After, {ERROR_HEADER}, {REQUEST_ID_HEADER}",
         "Cache-Control": "no-store",
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Referrer-Policy": "no-referrer",
