@@ -27,7 +27,7 @@ from proxy.fields.page import Frame, page, page_headers
 from proxy.fields.submission import Submission, read, read_texts
 from proxy.rewrite.media import BodyType
 from vault.collecting import FieldRules, Opened
-from vault.errors import OriginNotAllowed, PanlessError
+from vault.errors import FieldSessionEnded, OriginNotAllowed, PanlessError
 from vault.service import Vault
 from vault.tokens import Token
 
@@ -101,8 +101,11 @@ class HostedFields:
         self, request: web.BaseRequest, given: Submission, origin: str, exchange: Exchange
     ) -> web.Response:
         opened = await self._collecting.open(given.session)
-        if not self._is_own(request, origin) and (origin != opened.session.origin or given.wallet is None):
-            raise OriginNotAllowed
+        if not self._is_own(request, origin):
+            if origin != opened.session.origin or given.wallet is None:
+                raise OriginNotAllowed
+        elif (given.key, given.origin) != (opened.text, opened.session.origin):
+            raise FieldSessionEnded  # the page gave the frame a session of another key, and so of another vault's tenant
         exchange.route, exchange.destination = f"{NAME}:{opened.key.name}", opened.session.origin
         tokens = await self._tokenized(given, opened, exchange)
         return web.json_response(given.answer(tokens))

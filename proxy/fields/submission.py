@@ -26,20 +26,24 @@ _KINDS: Mapping[str, Kind] = {
 }
 MAIN = ("number", "iban", "account", "payload")
 WALLETS = ("apple_pay", "google_pay")
-_PLAIN = ("session", "expiry", "token", "wallet")
+_PLAIN = ("session", "key", "origin", "expiry", "token", "wallet")
 LAST_ZONE = timedelta(hours=12)
 _EXPIRY = re.compile(r"(0[1-9]|1[0-2])/(20[0-9]{2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What was handed in. `texts` are sensitive; `card` is the token that a code belongs to."""
+    """What was handed in. `texts` are sensitive; `card` is the token that a code belongs to; `key` and `origin` are what
+    a frame was made for.
+    """
 
     session: str
     texts: Mapping[str, Sensitive] = field(repr=False)
     expiry: str | None = None
     card: str | None = None
     wallet: str | None = None
+    key: str | None = None
+    origin: str | None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -74,7 +78,7 @@ def read(body: bytes) -> Submission:
         raise FieldsRequestInvalid(problem=f"{len(unknown)} members are not known")
     texts = {name: Sensitive(text) for name, text in given.items() if name in _KINDS}
     submission = Submission(
-        given.get("session", ""), texts, given.get("expiry"), given.get("token"), given.get("wallet")
+        given.get("session", ""), texts, *(given.get(name) for name in ("expiry", "token", "wallet", "key", "origin"))
     )
     _check(submission)
     return submission
