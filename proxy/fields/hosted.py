@@ -105,7 +105,7 @@ class HostedFields:
             if origin != opened.session.origin or given.wallet is None:
                 raise OriginNotAllowed
         elif (given.key, given.origin) != (opened.text, opened.session.origin):
-            raise FieldSessionEnded  # the page gave the frame a session of another key, and so of another vault's tenant
+            raise FieldSessionEnded  # its page gave it a session of another key, whose tenant would get the card
         exchange.route, exchange.destination = f"{NAME}:{opened.key.name}", opened.session.origin
         tokens = await self._tokenized(given, opened, exchange)
         return web.json_response(given.answer(tokens))

@@ -33,8 +33,8 @@ _EXPIRY = re.compile(r"(0[1-9]|1[0-2])/(20[0-9]{2})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What was handed in. `texts` are sensitive; `card` is the token that a code belongs to; `key` and `origin` are what
-    a frame was made for.
+    """What was handed in. `texts` are sensitive; `card` is the token that a code belongs to; a frame was made for `key`
+    and `origin`.
     """
 
     session: str
