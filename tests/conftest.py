@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from tests.harness import configuration
+from tests.harness.commands import alone
 from tests.harness.guarded import routes as guarded_routes
 from tests.harness.process import PanlessProcess, serving
 from tests.harness.upstream import RecordingUpstream, recording
@@ -49,6 +50,13 @@ class World:
         """Charge a card as the application `shop` does; use it with `async with`."""
         headers = {"Panless-Key": self.key} | options.pop("headers", {})
         return self.client.post(f"{self.outbound}/gateway/charges", json={"card": card}, headers=headers, **options)
+
+
+@pytest.fixture
+def own_interpreter() -> Iterator[None]:
+    """Panless is started as a shell starts it, not forked: for tests of what a process is, and of its start."""
+    with alone():
+        yield
 
 
 @pytest.fixture(scope="session")
