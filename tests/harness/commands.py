@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import socket
@@ -114,5 +115,11 @@ def _nursery() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         words = [sys.executable, "-m", "tests.harness.nursery", str(theirs.fileno())]
-        subprocess.Popen(words, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[theirs.fileno()], cwd=ROOT)
+        nursery = subprocess.Popen(words, stdin=DEVNULL, stdout=DEVNULL, pass_fds=[theirs.fileno()], cwd=ROOT)
+
+    def end() -> None:
+        ours.close()
+        nursery.wait()
+
+    atexit.register(end)
     return ours
