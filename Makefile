@@ -64,10 +64,10 @@ properties: $(VENV)/.dev ## the property tests again and again with new examples
 
 KILLS ?= 10
 JOBS  ?= 10000
-WALKED = tests/integration/test_custodians.py tests/integration/test_keys_page.py tests/integration/test_streaming.py
+LONG   = $(shell grep -rl 'pytest.mark.long' tests --include='test_*.py')
 faults: $(VENV)/.dev ## the tests of faults, with the long ones; rotations are killed KILLS=10 times each
 	@$(MAKE) --no-print-directory softhsm
-	@KILLS=$(KILLS) JOBS=$(JOBS) "$(CURDIR)/$(BIN)/python" -m pytest -v tests/faults $(WALKED)
+	@KILLS=$(KILLS) JOBS=$(JOBS) "$(CURDIR)/$(BIN)/python" -m pytest -v tests/faults $(LONG)
 
 SEEDS ?= 200
 matrix: $(VENV)/.dev ## charges under faults at each of their steps, SEEDS=200 of them; SEED=n repeats one
