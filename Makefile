@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SECONDS ?= 60
+# Where it is set, every process would compile all of the sources again.
+export PYTHONDONTWRITEBYTECODE :=
 N       ?= 1000000
 
 .PHONY: help setup demo test check bench fuzz properties faults matrix soak nonces guard-corpus softhsm clean
@@ -38,7 +40,7 @@ demo: setup ## the whole story on this machine; ONCE=1 tells it once and exits
 
 test: $(VENV)/.dev ## all checks and all tests
 	@$(MAKE) --no-print-directory check softhsm
-	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not long"
+	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long"
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	@"$(CURDIR)/$(BIN)/python" -m ruff format --check --quiet .
