@@ -16,7 +16,7 @@ COPY migrations migrations
 COPY config config
 # Key providers that need more: --build-arg EXTRAS=[aws-kms], [pkcs11], [custodians], or several: [aws-kms,custodians]. [s3] is for audit sinks
 ARG EXTRAS=
-RUN /opt/panless/bin/pip install --no-cache-dir --no-compile ".${EXTRAS}"
+RUN /opt/panless/bin/pip install --no-cache-dir ".${EXTRAS}"
 
 FROM python:3.13-slim-trixie
 RUN groupadd --gid 10001 panless \

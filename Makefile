@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SECONDS ?= 60
+# Where it is set, every process would compile all of the sources again.
+export PYTHONDONTWRITEBYTECODE :=
 N       ?= 1000000
 
 .PHONY: help setup demo test check bench fuzz properties faults matrix soak nonces guard-corpus softhsm clean
@@ -38,7 +40,7 @@ demo: setup ## the whole story on this machine; ONCE=1 tells it once and exits
 
 test: $(VENV)/.dev ## all checks and all tests
 	@$(MAKE) --no-print-directory check softhsm
-	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not long"
+	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long"
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	@"$(CURDIR)/$(BIN)/python" -m ruff format --check --quiet .
@@ -64,10 +66,10 @@ properties: $(VENV)/.dev ## the property tests again and again with new examples
 
 KILLS ?= 10
 JOBS  ?= 10000
-WALKED = tests/integration/test_custodians.py tests/integration/test_keys_page.py
+LONG   = $(shell grep -rl 'pytest.mark.long' tests --include='test_*.py')
 faults: $(VENV)/.dev ## the tests of faults, with the long ones; rotations are killed KILLS=10 times each
 	@$(MAKE) --no-print-directory softhsm
-	@KILLS=$(KILLS) JOBS=$(JOBS) "$(CURDIR)/$(BIN)/python" -m pytest -v tests/faults $(WALKED)
+	@KILLS=$(KILLS) JOBS=$(JOBS) "$(CURDIR)/$(BIN)/python" -m pytest -v tests/faults $(LONG)
 
 SEEDS ?= 200
 matrix: $(VENV)/.dev ## charges under faults at each of their steps, SEEDS=200 of them; SEED=n repeats one

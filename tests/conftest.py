@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.harness import configuration
+from tests.harness.commands import alone
 from tests.harness.guarded import routes as guarded_routes
-from tests.harness.process import PanlessProcess, serving
-from tests.harness.upstream import RecordingUpstream, recording
+from tests.harness.payments import Payments, payments
+from tests.harness.process import serving
+from tests.harness.upstream import recording
+from tests.harness.world import World
 
 
-@dataclass
-class World:
-    """A running Panless, the application and the gateway around it, and an HTTP client."""
-
-    panless: PanlessProcess
-    app: RecordingUpstream
-    gateway: RecordingUpstream
-    client: aiohttp.ClientSession
-    key: str
-    foreign_key: str
-
-    @property
-    def inbound(self) -> str:
-        return self.panless.urls["inbound"]
-
-    @property
-    def outbound(self) -> str:
-        return self.panless.urls["outbound"]
-
-    @property
-    def admin(self) -> str:
-        return self.panless.urls["admin"]
-
-    async def tokens(self, number: str = "4242424242424242", cvc: str | None = "123", path: str = "/checkout") -> dict:
-        """Post a card and return the `card` object that the application received."""
-        card = {"number": number} | ({"cvc": cvc} if cvc else {})
-        async with self.client.post(self.inbound + path, json={"card": card}) as answer:
-            assert answer.status == 200, await answer.text()
-        return self.app.last.json()["card"]
-
-    def charge(self, card: dict, **options):
-        """Charge a card as the application `shop` does; use it with `async with`."""
-        headers = {"Panless-Key": self.key} | options.pop("headers", {})
-        return self.client.post(f"{self.outbound}/gateway/charges", json={"card": card}, headers=headers, **options)
+@pytest.fixture
+def own_interpreter() -> Iterator[None]:
+    """Panless is started as a shell starts it, not forked: for tests of what a process is, and of its start."""
+    with alone():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +66,17 @@ def world(shared_world: World) -> World:
     shared_world.app.reset()
     shared_world.gateway.reset()
     return shared_world
+
+
+@pytest.fixture(scope="module")
+async def shared_payments(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Payments]:
+    async with payments(tmp_path_factory.mktemp("payments")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def paying(shared_payments: Payments) -> Payments:
+    """A shop that pays, the same for all tests of a file, with nothing recorded yet."""
+    shared_payments.app.reset()
+    shared_payments.gateway.reset()
+    return shared_payments

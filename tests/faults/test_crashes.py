@@ -145,6 +145,7 @@ async def test_stop_lets_requests_in_flight_end_and_refuses_new_ones(parts):
     assert await _gone(postmaster, 1)
 
 
+@pytest.mark.usefixtures("own_interpreter")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_stop_while_starting_leaves_nothing_behind(parts, number):
     config, _app, _gateway = parts

@@ -7,13 +7,15 @@ import os
 import random
 import signal
 import time
+from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
 import pytest
 
 from tests.harness import configuration
+from tests.harness.commands import start
 from tests.harness.embedded import value
-from tests.harness.process import COMMAND, panless, serving
+from tests.harness.process import panless, serving
 from tests.harness.shopping import Shopping, echo_tokens, shopping
 from tests.harness.upstream import recording
 
@@ -39,15 +41,7 @@ COMMANDS = {
 
 async def killed(config: Path, command: list[str], seconds: float) -> bool:
     """Start a command and kill it after a while; tell whether it was still at work."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        "keys",
-        *command,
-        "-c",
-        str(config),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    process = await start("keys", *command, "-c", str(config), env=os.environ, stdout=DEVNULL, stderr=DEVNULL)
     try:
         await asyncio.wait_for(process.wait(), seconds)
     except TimeoutError:

@@ -99,7 +99,7 @@ class Hooked:
     def fresh(self) -> str:
         """A number that no event of this world has had."""
         self.numbers[0] += 1
-        return f"n{self.numbers[0]}"
+        return f"no-{self.numbers[0]:03}"  # nothing that an id could hold by chance
 
     async def post(self, name: str, body: bytes, headers: Headers = (), query: str = "") -> tuple[int, str]:
         """Send a webhook; return status and code of the answer."""

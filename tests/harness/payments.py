@@ -13,10 +13,10 @@ from pathlib import Path
 import aiohttp
 
 from proxy.cli.running import opened
-from tests.conftest import World
 from tests.harness import configuration
 from tests.harness.process import PanlessProcess
 from tests.harness.upstream import Received, recording
+from tests.harness.world import World
 from vault.store.database import Role
 
 LATER = "{ attempts = 3, give_up_hours = 1 }"

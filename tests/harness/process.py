@@ -6,17 +6,16 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy.cli.running import opened
+from tests.harness.commands import Forked, start
 from vault.upkeep import apps as applications
 from vault.upkeep.history import Filter, history
 
-COMMAND = (sys.executable, "-m", "proxy.cli")
 READY_SECONDS = 60
 
 
@@ -31,15 +30,8 @@ class Done:
 
 async def panless(*arguments: str | Path, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Done:
     """Run a command to its end."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *map(str, arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "COLUMNS": "200", **(env or {})},
-    )
-    out, err = await asyncio.wait_for(process.communicate(stdin), READY_SECONDS)
+    process = await start(*map(str, arguments), stdin=stdin, env={**os.environ, "COLUMNS": "200", **(env or {})})
+    out, err = await asyncio.wait_for(process.communicate(), READY_SECONDS)
     return Done(process.returncode or 0, out.decode(), err.decode())
 
 
@@ -50,7 +42,7 @@ class PanlessProcess:
     config: Path
     env: Mapping[str, str] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
-    process: asyncio.subprocess.Process | None = None
+    process: asyncio.subprocess.Process | Forked | None = None
 
     @property
     def log_file(self) -> Path:
@@ -67,14 +59,8 @@ class PanlessProcess:
 
     async def start(self) -> PanlessProcess:
         with self.log_file.open("a") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *COMMAND,
-                "serve",
-                "--config",
-                str(self.config),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, **self.env},
+            self.process = await start(
+                "serve", "--config", str(self.config), stderr=log, env={**os.environ, **self.env}
             )
         assert self.process.stdout is not None
         line = (await asyncio.wait_for(self.process.stdout.readline(), READY_SECONDS)).decode()

@@ -14,11 +14,11 @@ import aiohttp
 import pytest
 from Adyen.httpclient import HTTPClient
 
-from tests.conftest import World
 from tests.harness import configuration
 from tests.harness.loopback import no_way_out
 from tests.harness.process import panless, serving
 from tests.harness.upstream import Answer, Received, recording
+from tests.harness.world import World
 
 SECRET = "AQE_dummy_of_the_gateway"
 PAN = "4111111111111111"

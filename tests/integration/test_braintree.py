@@ -15,11 +15,11 @@ import braintree
 import pytest
 import trustme
 
-from tests.conftest import World
 from tests.harness import configuration
 from tests.harness.loopback import no_way_out
 from tests.harness.process import serving
 from tests.harness.upstream import Answer, Received, recording
+from tests.harness.world import World
 
 SECRET = "the_private_key_of_the_gateway"
 PAN = "4111111111111111"

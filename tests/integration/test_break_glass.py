@@ -11,7 +11,8 @@ import pytest
 
 from tests.harness import configuration
 from tests.harness.collectors import Collector, collecting
-from tests.harness.process import COMMAND, panless, serving
+from tests.harness.commands import COMMAND
+from tests.harness.process import panless, serving
 from tests.harness.terminal import Terminal
 from tests.harness.upstream import recording
 

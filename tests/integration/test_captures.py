@@ -16,10 +16,10 @@ from urllib.parse import unquote_plus
 import aiohttp
 import pytest
 
-from tests.conftest import World
 from tests.harness import configuration
 from tests.harness.process import panless, serving
 from tests.harness.upstream import Received, recording
+from tests.harness.world import World
 
 IDEMPOTENCY = re.compile(rb"(?mi)^(Idempotency-Key: )[^\r\n]*")
 CAPTURES = Path(__file__).parent.parent / "captures"

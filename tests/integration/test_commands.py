@@ -11,6 +11,7 @@ from tests.harness import configuration
 from tests.harness.process import panless
 
 
+@pytest.mark.usefixtures("own_interpreter")
 async def test_help_teaches():
     done = await panless("--help")
     assert done.code == 0

@@ -17,9 +17,10 @@ import click
 import pytest
 
 from tests.harness import configuration
+from tests.harness.commands import COMMAND
 from tests.harness.custodians import HEAD, NAMES, ceremony, unseal, words_in
 from tests.harness.forward import LISTEN, Client, ForwardWorld, routes
-from tests.harness.process import COMMAND, PanlessProcess, panless, serving
+from tests.harness.process import PanlessProcess, panless, serving
 from tests.harness.terminal import Terminal
 from tests.harness.upstream import recording
 

@@ -7,6 +7,7 @@ import pytest
 from tests.harness.process import panless
 
 
+@pytest.mark.usefixtures("own_interpreter")
 async def test_demo_once(tmp_path):
     for _ in range(2):  # the second time with the data of the first
         done = await panless("demo", "--once", "--data-dir", tmp_path / "demo")

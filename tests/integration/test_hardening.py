@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.harness import configuration
-from tests.harness.process import COMMAND, PanlessProcess, panless, serving
+from tests.harness.commands import COMMAND
+from tests.harness.process import PanlessProcess, panless, serving
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
+pytestmark = pytest.mark.usefixtures("own_interpreter")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux (prctl, /proc)")
 
 # Becomes an ordinary user as the last step before Panless hardens itself, then tells and waits.

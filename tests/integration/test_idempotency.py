@@ -8,24 +8,16 @@ import json
 
 import pytest
 
-from tests.harness.payments import Payments, code, payments
+from tests.harness.payments import Payments, code
 from tests.harness.upstream import Answer
 
 PAN = "4242424242424242"
 numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-async def shared(tmp_path_factory):
-    async with payments(tmp_path_factory.mktemp("idempotency")) as world:
-        yield world
-
-
 @pytest.fixture
-def world(shared) -> Payments:
-    shared.app.reset()
-    shared.gateway.reset()
-    return shared
+def world(paying: Payments) -> Payments:
+    return paying
 
 
 @pytest.fixture

@@ -8,23 +8,15 @@ import json
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.harness.payments import SIGNED_WITH, Payments, code, payments
+from tests.harness.payments import SIGNED_WITH, Payments, code
 from tests.harness.upstream import Answer
 
 PAN = "4242424242424242"
 
 
-@pytest.fixture(scope="module")
-async def shared(tmp_path_factory):
-    async with payments(tmp_path_factory.mktemp("operations")) as world:
-        yield world
-
-
 @pytest.fixture
-def world(shared) -> Payments:
-    shared.app.reset()
-    shared.gateway.reset()
-    return shared
+def world(paying: Payments) -> Payments:
+    return paying
 
 
 async def test_a_payment_is_sent_later_and_its_answer_can_be_asked_for(world):

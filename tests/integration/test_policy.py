@@ -11,10 +11,10 @@ import pytest
 
 from proxy.config import load
 from proxy.errors import ConfigInvalid
-from tests.conftest import World
 from tests.harness import configuration
 from tests.harness.process import panless, serving
 from tests.harness.upstream import recording
+from tests.harness.world import World
 
 EXTRA = """
 [[inbound]]

@@ -6,22 +6,14 @@ import json
 
 import pytest
 
-from tests.harness.payments import Payments, code, payments
+from tests.harness.payments import Payments, code
 from tests.harness.process import Done
 from tests.harness.upstream import Answer
 
 
-@pytest.fixture(scope="module")
-async def shared(tmp_path_factory):
-    async with payments(tmp_path_factory.mktemp("settling")) as world:
-        yield world
-
-
 @pytest.fixture
-def world(shared) -> Payments:
-    shared.app.reset()
-    shared.gateway.reset()
-    return shared
+def world(paying: Payments) -> Payments:
+    return paying
 
 
 async def run(world: Payments, *arguments: str) -> Done:

@@ -15,11 +15,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.conftest import World
 from tests.harness import configuration, signers
 from tests.harness.forward import LISTEN
 from tests.harness.process import panless, serving
 from tests.harness.upstream import recording
+from tests.harness.world import World
 
 PAN = "4242424242424242"
 SECRETS = 'app_secret = "file:app.secret", secret = "file:gateway.secret"'

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from tests.harness.commands import alone
 from tests.soak.applications import Shops
 from tests.soak.verdict import left, show, violations
 from tests.soak.world import World, soaking
@@ -81,7 +82,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="panless-soak-", ignore_cleanup_errors=True) as folder:
+    # Memory is measured: each process has its own, as in life.
+    with alone(), tempfile.TemporaryDirectory(prefix="panless-soak-", ignore_cleanup_errors=True) as folder:
         found = asyncio.run(soak(Path(folder), given.minutes, given.seed))
     for each in found[:50]:
         print("violated:", each)
