@@ -176,7 +176,6 @@ class Field {
     const query = new URLSearchParams({ key, origin: location.origin, field: this.type, channel, locale });
     frame.src = `${ORIGIN}/v1/frame?${query}`;
     frame.title = `Panless ${this.type}`;
-    frame.allow = "autofill";
     frame.referrerPolicy = "no-referrer";
     const looks = { border: 0, display: "block", width: "100%", height: "24px", opacity: 0, "color-scheme": this.#scheme() };
     for (const [name, value] of Object.entries(looks)) frame.style.setProperty(name, value);
