@@ -113,6 +113,7 @@ class Panless:
         await self._listen(
             "admin", listen.admin, Admin(vault, self._metrics, AuditReading(vault.operators, database)).handle
         )
+        await self._listen("fields", listen.fields, self._way(lambda now: now.fields.handle))
         for route in self._config.outbound:
             await self._listen(route.name, route.listener, self._own_way(route.name))
         await self._listen_control(settings, database, unsealing, vault)

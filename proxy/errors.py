@@ -311,6 +311,12 @@ class DigestUnsupported(RequestError):
     remedy = "Send Digest or Content-Digest in SHA-256 or SHA-512, in their registered form, or none."
 
 
+class FieldsRequestInvalid(RequestError):
+    code = "fields_request_invalid"
+    message = "The request of hosted fields is not as it should be: {problem}."
+    remedy = "Let panless.js make it, of the version that this Panless serves; see docs/hosted-fields.md."
+
+
 Reached = Literal["no", "maybe", "yes"]
 
 

@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 HTTPS_PORT = 443
+_SCHEME_PORTS = {"http": 80, "https": HTTPS_PORT}
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
@@ -57,3 +58,17 @@ def _address(text: str, kind: type[ipaddress.IPv4Address] | type[ipaddress.IPv6A
     if address is None:
         raise ValueError("a host that looks like an address has to be one")
     return address
+
+
+def origin(text: str) -> str:
+    """Return an origin as browsers write it (RFC 6454): `scheme://host`, with a port where it is not the scheme's.
+
+    Raises ValueError, which shows nothing of the text, for anything else than scheme, host and port.
+    """
+    scheme, separator, rest = text.partition("://")
+    port = _SCHEME_PORTS.get(scheme.lower())
+    if not separator or port is None:
+        raise ValueError("an origin is https://HOST or https://HOST:PORT; http:// for pages of one's own machine")
+    where = HostPort.parse(rest.removesuffix("/"), default_port=port)
+    shown = f"[{where.host}]" if ":" in where.host else where.host
+    return f"{scheme.lower()}://{shown}" + (f":{where.port}" if where.port != port else "")

@@ -9,6 +9,7 @@ from proxy.edge.leaks import LeakGuard
 from proxy.edge.metrics import Metrics
 from proxy.entrance import Entrance
 from proxy.errors import BodyUnsearchable, CardNumberFound, RouteNotFound
+from proxy.fields.hosted import HostedFields
 from proxy.forward import Forward, ForwardRoute
 from proxy.handling import Way
 from proxy.inbound import Inbound
@@ -53,6 +54,7 @@ class Ways:
         self.notifying_by = NoticeSending(compiled.destinations, client)
         self.working = Working(compiled.own, vault, state, sending=sending, ending=ending, metrics=metrics)
 
+        self.fields = HostedFields(vault, metrics, compiled.config)
         guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
 
         ordering = Ordering(vault, sending, limits, guard)

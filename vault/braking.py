@@ -64,8 +64,9 @@ class Brakes:
     async def refused(self, error: PanlessError, counts: Sequence[Count]) -> Count | None:
         """Stop who went over a limit that says so, and return the limit if this is the first refusal of its window."""
         now = datetime.now(UTC)
+        over = tuple(error.ids.get(each) for each in ("rule", "subject", "window"))
         for count in counts:
-            if error.ids.get("rule") != count.rule or error.ids.get("subject") != count.subject:
+            if over != (count.rule, count.subject, count.seconds):
                 continue
             if count.then is Then.STOP:
                 await self.stop(count, now)

@@ -12,6 +12,7 @@ from vault.errors import Denied, PanlessError, RevealsStopped, TokenRejected, Ve
 from vault.policy import Denial, Permit
 from vault.requests import Context
 from vault.tokens import Token
+from vault.velocity import Count
 
 OWN = Context(request_id="-", route="-", destination="-")
 """What Panless does of itself."""
@@ -86,3 +87,14 @@ def denial_event(context: Context, denial: Denial) -> Event:
         tenant=principal.tenant or None,
     )
     return replace(refused, policy=denial.policy, rule=denial.rule)
+
+
+def velocity_event(count: Count) -> Event:
+    """Return the event of a limit that was reached now."""
+    return Event(
+        at=datetime.now(UTC),
+        action=f"velocity.{count.then.value}",
+        outcome=Outcome.PERMITTED,
+        rule=count.rule,
+        destination=count.subject,
+    )

@@ -41,8 +41,8 @@ UNLIMITED = TokenLimits()
 class NewValue:
     """A value to tokenize. `at` names its place in errors; `of` is the index of the card that a CVC belongs to.
 
-    With a `shape` its token looks like a card number or, for a CVC, like a code. A token with `limits` is never one
-    that the same value got before.
+    With a `shape` its token looks like a card number or, for a CVC, like a code. A token with `limits`, or a `fresh`
+    one, is never one that the same value got before. `card`: the token of a card from before that a CVC belongs to.
     """
 
     kind: Kind
@@ -51,6 +51,8 @@ class NewValue:
     of: int | None = None
     shape: CardShape | None = None
     limits: TokenLimits = UNLIMITED
+    fresh: bool = False
+    card: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from vault.audit.event import Event, Outcome
+from vault.audit.event import Event
 from vault.braking import Brakes
 from vault.errors import (
     Denied,
@@ -20,7 +20,7 @@ from vault.errors import (
 )
 from vault.opening import Found, Opening
 from vault.policy import Permit
-from vault.recorded import reveal_event
+from vault.recorded import reveal_event, velocity_event
 from vault.requests import Context, Reference, Revealed
 from vault.store.rows import Write
 from vault.store.writer import Writer
@@ -93,13 +93,7 @@ class Revealing:
         await self._record_limit(count)
 
     async def _record_limit(self, count: Count) -> None:
-        event = Event(
-            at=datetime.now(UTC),
-            action=f"velocity.{count.then.value}",
-            outcome=Outcome.PERMITTED,
-            rule=count.rule,
-            destination=count.subject,
-        )
+        event = velocity_event(count)
         await self._writer.write(Write(lambda _final: event))
 
 

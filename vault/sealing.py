@@ -69,7 +69,7 @@ class Sealing:
         record = NewRecord(
             (), token.id, tenant, new.kind.name, key.id, sealed, about.brand, about.last4, limits=new.limits
         )
-        reused = self._settings.reuse_tokens and new.kind.reusable and new.limits == UNLIMITED
+        reused = self._settings.reuse_tokens and new.kind.reusable and new.limits == UNLIMITED and not new.fresh
         if reused or new.shape is not None:
             keys = await self._keyring.fingerprint_keys(tenant)
             record = replace(record, marks=marks(keys, new.kind.name, value)) if reused else record
@@ -84,7 +84,7 @@ class Sealing:
         sealed = seal(key, value, Binding(tenant, token, new.kind.name))
         card = vaulted.index(new.of) if new.of is not None else None
         ends = datetime.now(UTC) + self._settings.cvc_lifetime
-        return NewLease(token.id, card, tenant, key.id, sealed, ends)
+        return NewLease(token.id, card, tenant, key.id, sealed, ends, new.card)
 
 
 def _minted(new: NewValue, value: Sensitive) -> Token:

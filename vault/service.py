@@ -18,6 +18,7 @@ from uuid import UUID
 from vault.audit.event import Event, Outcome
 from vault.braking import Brakes
 from vault.checkpointing import Checkpointing
+from vault.collecting import Collecting
 from vault.crypto.credentials import Credential, credential_of
 from vault.documents import Documents
 from vault.errors import (
@@ -83,6 +84,15 @@ class Vault:
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
         self._revealing = Revealing(self._opening, self._writer, self._brakes)
         self._writer.crossed = self._revealing.crossed
+        self.collecting = Collecting(
+            pool,
+            self._keyring,
+            sealing=self._sealing,
+            opening=self._opening,
+            records=self._records,
+            writer=self._writer,
+            brakes=self._brakes,
+        )
         self.operators = Operators(
             pool, self._write_event, operator_uses.note, admit=self._admit, guessed=self._write_guess
         )
@@ -112,6 +122,7 @@ class Vault:
         """Finish all writes, then disconnect."""
         await self._heartbeat.stop()
         await self._revealing.close()
+        await self.collecting.close()
         await self._writer.close()
         await self.checkpointing.stop()
         await self._opening.close()

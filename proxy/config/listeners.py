@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
 
 from proxy.config.base import Model
-from proxy.config.values import Bind
+from proxy.config.values import Bind, Origin
 
 
 class TlsConfig(Model):
@@ -39,8 +40,18 @@ class ListenerConfig(Model):
         return int(self.bind.rpartition(":")[2])
 
 
+class FieldsListenerConfig(ListenerConfig):
+    """`url` is how browsers reach it, where that is not its own address. Of a request that comes from one of the
+    `trusted_proxies`, the client is who X-Forwarded-For says.
+    """
+
+    url: Origin | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
 class ListenConfig(Model):
     inbound: ListenerConfig | None = None
     outbound: ListenerConfig | None = None
     forward: ListenerConfig | None = None
     admin: ListenerConfig | None = None
+    fields: FieldsListenerConfig | None = None

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from proxy.config.audit import AuditConfig
 from proxy.config.base import Model
+from proxy.config.hosted_fields import HostedFieldsConfig
 from proxy.config.keys import KeysConfig, MainFileKeys
 from proxy.config.listeners import ListenConfig
 from proxy.config.policy import PolicyRule, UnusualConfig, VelocityConfig
@@ -70,6 +71,7 @@ class Config(Model):
     break_glass: BreakGlassConfig = BreakGlassConfig()
     audit: AuditConfig = AuditConfig()
     listen: ListenConfig = ListenConfig()
+    fields: HostedFieldsConfig = HostedFieldsConfig()
     inbound: tuple[InboundConfig, ...] = ()
     outbound: tuple[OutboundConfig, ...] = ()
     webhook: tuple[WebhookConfig, ...] = ()

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from proxy.hosts import HTTPS_PORT, HostPort
+from proxy.hosts import HTTPS_PORT, HostPort, origin
 from proxy.rewrite.selectors import Selector
 from proxy.secrets import REFERENCE, check_local, check_reference
 from vault.kinds import KINDS
@@ -84,6 +84,7 @@ def _check_database_url(text: str) -> str:
     return text
 
 
+Origin = Annotated[str, AfterValidator(origin), WithJsonSchema({"type": "string", "pattern": "^https?://[^/]+/?$"})]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 RoutePath = Annotated[str, AfterValidator(_check_path)]
 Upstream = Annotated[str, AfterValidator(_check_upstream)]

@@ -67,6 +67,8 @@ def problem(error: errors.PanlessError, request_id: str) -> web.Response:
         "request_id": request_id,
         "retry": retry(error, status).value,
     }
+    if "at" in error.ids:
+        document["at"] = error.ids["at"]
     if isinstance(error, UpstreamError):
         document["reached_upstream"] = error.reached
     headers = {

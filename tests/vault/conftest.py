@@ -32,7 +32,8 @@ TABLES = (
     "audit_checkpoints, audit_ranges, audit_sinks, "
     "app_keys, apps, operator_keys, operators, break_glass, authorities, audit_events, "
     "token_customers, ended_tokens, reveal_counts, stops, "
-    "documents, idempotency, operations, webhook_events"
+    "documents, idempotency, operations, webhook_events, "
+    "publishable_keys, used_sessions"
 )
 
 

@@ -42,6 +42,13 @@ from vault.errors.break_glass import (
     BreakGlassSpent,
     BreakGlassUnknown,
 )
+from vault.errors.fields import (
+    FieldSessionEnded,
+    OriginNotAllowed,
+    PublishableKeyExists,
+    PublishableKeyNotFound,
+    PublishableKeyUnknown,
+)
 from vault.errors.keys import (
     AuthorityMissing,
     KeyCompromised,
@@ -147,6 +154,7 @@ __all__ = [
     "DatabaseUnavailable",
     "Denied",
     "EmbeddedDatabaseFailed",
+    "FieldSessionEnded",
     "KekNotDestroyed",
     "KekNotMade",
     "KekOutOfReach",
@@ -171,9 +179,13 @@ __all__ = [
     "OperatorNotPermitted",
     "OperatorOfOtherRole",
     "OperatorUnknown",
+    "OriginNotAllowed",
     "PanlessError",
     "ProcessesSilent",
     "ProviderUnknown",
+    "PublishableKeyExists",
+    "PublishableKeyNotFound",
+    "PublishableKeyUnknown",
     "RecordDoesNotOpen",
     "RevealsStopped",
     "RoleNotGranted",

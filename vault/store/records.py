@@ -57,7 +57,9 @@ class NewRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewLease:
-    """A sealed CVC to be leased. `record` is the index of its card among the records of the same write."""
+    """A sealed CVC to be leased. `record` is the index of its card among the records of the same write; `card` is the
+    token of one from before.
+    """
 
     token: UUID
     record: int | None
@@ -65,6 +67,7 @@ class NewLease:
     data_key: UUID
     sealed: bytes
     expires_at: datetime
+    card: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ class Write:
     """What one request writes. `event` gets the final tokens of the records, in their order.
 
     `changes`: the number of the last key change that its records were sealed and marked after; `customer`: to whom its
-    tokens belong; `spent`: tokens of limited use that are revealed; `counts`: what it counts as towards limits.
+    tokens belong; `spent`: tokens of limited use that are revealed; `counts`: what it counts as towards limits;
+    `session`: what it is written with only once, and until when that has to be known.
     """
 
     event: Callable[[Sequence[Known]], Event]
@@ -29,6 +30,7 @@ class Write:
     customer: str | None = None
     spent: Sequence[UUID] = ()
     counts: Sequence[Count] = ()
+    session: tuple[UUID, datetime] | None = None
 
 
 class Conflict(Exception):
@@ -59,6 +61,7 @@ class Rows:
         self.new: dict[bytes, Known] = {}
         self.tokens = [[self._resolve(record) for record in write.records] for write in writes]
         self.counts = self._counts()
+        self._relied_on |= {lease.card for write in writes for lease in write.leases if lease.card is not None}
         self.events = [write.event(tokens) for write, tokens in zip(writes, self.tokens, strict=True)]
 
     def _resolve(self, record: NewRecord) -> Known:
@@ -118,6 +121,7 @@ class Rows:
             "spent": _columns(sorted(Counter(token for write in self._writes for token in write.spent).items())),
             "customers": _columns(self._customer_rows()),
             "counted": _columns(self._count_rows()),
+            "sessions": _columns(sorted(write.session for write in self._writes if write.session is not None)),
         }
 
     def _record_row(self, record: NewRecord) -> tuple[object, ...]:
@@ -154,7 +158,7 @@ class Rows:
         return [
             (
                 lease.token,
-                None if lease.record is None else tokens[lease.record].token,
+                lease.card if lease.record is None else tokens[lease.record].token,
                 lease.tenant,
                 lease.data_key,
                 lease.sealed,

@@ -52,6 +52,10 @@ _PARTS: Mapping[str, str] = {
         INSERT INTO token_customers (tenant, customer, token)
         SELECT * FROM unnest({}::text[], {}::text[], {}::uuid[]) ON CONFLICT DO NOTHING
     """,
+    "sessions": """
+        INSERT INTO used_sessions (id, ends) SELECT * FROM unnest({}::uuid[], {}::timestamptz[])
+        ON CONFLICT DO NOTHING RETURNING 1
+    """,
     "counted": """
         INSERT INTO reveal_counts (subject, seconds, began, count)
         SELECT subject, seconds, began, n
@@ -63,7 +67,7 @@ _PARTS: Mapping[str, str] = {
 }
 _ARITY = {name: sql.count("{}") for name, sql in _PARTS.items()}
 # These have to touch exactly as many rows as they name.
-_CHECKED = ("fingerprints", "changes", "known", "used", "spent")
+_CHECKED = ("fingerprints", "changes", "known", "used", "spent", "sessions")
 # What is counted, in the order of its rows; and nothing is kept if it goes over a limit.
 _COUNTED = """
 (SELECT array_agg(count ORDER BY subject COLLATE "C", seconds) FROM counted_part) AS counted,

@@ -1,4 +1,4 @@
-"""The tables `reveal_counts` and `stops`: how much was revealed, and who has to wait."""
+"""The tables `reveal_counts`, `used_sessions` and `stops`: how much was done, what was used, who has to wait."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ DELETE FROM reveal_counts
 WHERE began < $1::timestamptz - CASE WHEN starts_with(subject, $2) THEN interval '8 days'
                                      ELSE make_interval(secs => 2 * seconds) END
 """
+_CLEAN_SESSIONS = "DELETE FROM used_sessions WHERE ends < $1::timestamptz - interval '1 hour'"
 _STOP = "INSERT INTO stops (subject, rule, since, until) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 _STOPS = "SELECT subject, rule, since, until FROM stops WHERE until IS NULL OR until > $1 ORDER BY since"
 
@@ -56,6 +57,7 @@ class VelocityRows:
         """Delete counts that nobody needs any more."""
         with translated():
             await self._pool.execute(_CLEAN, now, f"{UNUSUAL_RATE}/")
+            await self._pool.execute(_CLEAN_SESSIONS, now)
 
     async def stop(self, stop: Stop) -> None:
         with translated():

@@ -25,6 +25,7 @@ from vault.errors import (
     CardTokensExhausted,
     CvcGone,
     DatabaseUnavailable,
+    FieldSessionEnded,
     KeysChanged,
     PanlessError,
     TokenExpired,
@@ -48,6 +49,7 @@ _REFUSALS: Mapping[str, Callable[[Write], PanlessError]] = {
     "used": lambda _: CvcGone(at="this card"),
     "spent": lambda write: TokenExpired(token=type_id("tok", write.spent[0])),
     "changes": lambda _: KeysChanged(),
+    "sessions": lambda _: FieldSessionEnded(),
     "card_token_given": lambda _: CardTokenGiven(at="a card's place"),
     "card_tokens_exhausted": lambda _: CardTokensExhausted(at="this card"),
 }
@@ -65,7 +67,7 @@ def _refusal(part: str, write: Write) -> PanlessError | None:
 def exceeded(count: Count, now: datetime) -> VelocityExceeded:
     """Return the error of a limit that was reached: how many seconds there are to wait, and by which rule."""
     wait = max(1, math.ceil((count.ends(now) - now).total_seconds()))
-    return VelocityExceeded(seconds=wait, rule=count.rule, subject=count.subject)
+    return VelocityExceeded(seconds=wait, rule=count.rule, subject=count.subject, window=count.seconds)
 
 
 @dataclass(slots=True)

@@ -222,10 +222,12 @@ async def test_what_each_role_may_do_is_exactly_this(owner):
         ("panless_proxy", "operators", "SELECT"),
         ("panless_proxy", "panless_migrations", "SELECT"),
         ("panless_proxy", "processes", "DELETE INSERT SELECT UPDATE"),
+        ("panless_proxy", "publishable_keys", "SELECT"),
         ("panless_proxy", "reveal_counts", "DELETE INSERT SELECT"),
         ("panless_proxy", "stops", "INSERT SELECT"),
         ("panless_proxy", "token_customers", "INSERT SELECT"),
         ("panless_proxy", "tokens", "INSERT SELECT"),
+        ("panless_proxy", "used_sessions", "DELETE INSERT SELECT"),
         ("panless_proxy", "webhook_events", "DELETE INSERT SELECT"),
     ]
     columns = await owner.fetch("""

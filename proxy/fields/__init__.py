@@ -1,0 +1,1 @@
+"""Hosted fields: a checkout page that never touches the card."""

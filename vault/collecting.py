@@ -1,0 +1,207 @@
+"""What browsers hand in directly: hosted fields, each request with a session that is good for one.
+
+Rules:
+1. A session is spent in the commit that stores what it was for; whatever is refused has not spent it.
+2. What one address hands in is counted in that commit, too, and what would go over a limit is not stored.
+3. A token that a browser sees is a new one: the time in it must not tell whether the card was known before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from vault import field_sessions
+from vault.audit.event import Event, Outcome
+from vault.braking import Brakes
+from vault.errors import (
+    FieldSessionEnded,
+    NotAToken,
+    OriginNotAllowed,
+    PanlessError,
+    PublishableKeyUnknown,
+    TokenExpired,
+    TokenOfWrongKind,
+    TokenRejected,
+    TokenUnknown,
+    VelocityExceeded,
+)
+from vault.field_sessions import FieldSession
+from vault.keys.keyring import Keyring
+from vault.kinds import PAN
+from vault.opening import Opening
+from vault.recorded import event, velocity_event
+from vault.requests import Context, NewValue, Reference
+from vault.sealing import Sealed, Sealing
+from vault.sensitive import Sensitive
+from vault.store.batch import Batcher
+from vault.store.database import Pool
+from vault.store.publishable_keys import PublishableKeyRow, find_keys
+from vault.store.records import Known, Records, Wanted
+from vault.store.rows import Write
+from vault.store.writer import Writer
+from vault.tokens import Token, read_type_id, recognise
+from vault.velocity import Count, Then, origin_subject
+
+KEY_PREFIX = "pk"
+RULE = "fields.address"
+LOOK_UP_LIMIT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRules:
+    """`windows`: how often one address may hand something in, by seconds of the window.
+
+    `reuse_tokens`: the same card may get the token that it has, although that token then tells since when.
+    """
+
+    windows: Mapping[int, int] = field(default_factory=dict)
+    reuse_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that may be used, and its publishable key."""
+
+    session: FieldSession
+    key: PublishableKeyRow
+
+
+class Collecting:
+    """Hosted fields of one vault."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        keyring: Keyring,
+        *,
+        sealing: Sealing,
+        opening: Opening,
+        records: Records,
+        writer: Writer,
+        brakes: Brakes,
+    ) -> None:
+        self._keyring = keyring
+        self._sealing = sealing
+        self._opening = opening
+        self._records = records
+        self._writer = writer
+        self._brakes = brakes
+        self._keys: Batcher[UUID, PublishableKeyRow | None] = Batcher(partial(find_keys, pool), limit=LOOK_UP_LIMIT)
+
+    async def close(self) -> None:
+        await self._keys.close()
+
+    async def key(self, text: str, origin: str) -> PublishableKeyRow:
+        """Return the publishable key that a page of an origin may use.
+
+        Raises PublishableKeyUnknown, OriginNotAllowed or StoreError. Nothing is recorded: it is no secret, and
+        strangers could fill the log.
+        """
+        identifier = read_type_id(KEY_PREFIX, text)
+        return await self._key(identifier, origin)
+
+    async def _key(self, identifier: UUID | None, origin: str) -> PublishableKeyRow:
+        row = await self._keys.submit(identifier) if identifier is not None else None
+        if row is None:
+            raise PublishableKeyUnknown
+        if origin not in row.origins:
+            raise OriginNotAllowed
+        return row
+
+    async def begin(self, text: str, origin: str, lifetime: timedelta) -> tuple[str, datetime]:
+        """Return a new session for a page of an origin, and when it ends; raises what `key` does, or a KeyFailure."""
+        key = await self.key(text, origin)
+        session = FieldSession.begin(key.id, origin, lifetime)
+        return await field_sessions.sealed(session, self._keyring, key.tenant), session.ends
+
+    async def open(self, text: str) -> Opened:
+        """Return the session that a text is; raises FieldSessionEnded, or what `key` does."""
+        session, mac = field_sessions.read(text)
+        key = await self._key(session.key, session.origin)
+        await field_sessions.verify(session, mac, self._keyring, key.tenant)
+        return Opened(session, key)
+
+    async def tokenize(
+        self,
+        opened: Opened,
+        values: Sequence[NewValue],
+        context: Context,
+        rules: FieldRules,
+        *,
+        card: str | None = None,
+    ) -> list[Token]:
+        """Return one token per value, with the session spent. `card`: the token that a code among them belongs to.
+
+        Raises FieldSessionEnded, VelocityExceeded, ValueRejected, TokenRejected, KeyFailure or StoreError; then nothing
+        is stored, and the session is not spent.
+        """
+        tenant, subject = opened.key.tenant, origin_subject(context.origin)
+        counts = [Count(subject, seconds, 1, most, RULE, Then.THROTTLE) for seconds, most in rules.windows.items()]
+        try:
+            self._brakes.check((subject,))
+            of = await self._card(card, tenant) if card is not None else None
+            new = [replace(each, fresh=not rules.reuse_tokens, card=of) for each in values]
+            write = partial(self._write, new, tenant, context, session=opened.session, counts=counts)
+            return await self._keyring.while_changing(write)
+        except (FieldSessionEnded, TokenRejected, VelocityExceeded) as error:
+            await self._record_refusal(error, tenant, context, counts)
+            raise
+
+    async def _write(
+        self,
+        values: Sequence[NewValue],
+        tenant: str,
+        context: Context,
+        *,
+        session: FieldSession,
+        counts: Sequence[Count],
+    ) -> list[Token]:
+        sealed = await self._sealing.sealed(values, tenant)
+        write = Write(
+            partial(_event, sealed, tenant, context),
+            sealed.records,
+            sealed.leases,
+            changes=sealed.changes if sealed.records else None,
+            counts=counts,
+            session=(session.id, session.ends),
+        )
+        return sealed.tokens(await self._writer.write(write))
+
+    async def _card(self, text: str, tenant: str) -> UUID:
+        """Return the card whose token a text is, opaque or card-shaped; raises TokenRejected."""
+        token = recognise(text)
+        if token is None:
+            (found,) = await self._opening.by_token([Reference(PAN, None, "token", None, Sensitive(text))], tenant)
+            token = found.token
+        if token is None:
+            raise NotAToken(at="token")
+        (rows,) = await self._records.find([Wanted(frozenset({token.id}), frozenset())])
+        row = next(iter(rows), None)
+        if row is None or row.tenant != tenant:  # a browser is not told which
+            raise TokenUnknown(token=str(token))
+        if row.kind != PAN.name:
+            raise TokenOfWrongKind(token=str(token), kind=PAN.name)
+        if row.expires_at is not None and row.expires_at <= datetime.now(UTC):
+            raise TokenExpired(token=str(token))
+        return token.id
+
+    async def _record_refusal(
+        self, error: PanlessError, tenant: str, context: Context, counts: Sequence[Count]
+    ) -> None:
+        """Of what goes over a limit only the first in each window is recorded: strangers must not fill the log."""
+        if isinstance(error, VelocityExceeded):
+            if (count := await self._brakes.refused(error, counts)) is None:
+                return
+            told = velocity_event(count)
+        else:
+            told = event(context, "tokenize", Outcome.DENIED, code=error.code, tenant=tenant)
+        await self._writer.write(Write(lambda _tokens: told))
+
+
+def _event(sealed: Sealed, tenant: str, context: Context, final: Sequence[Known]) -> Event:
+    cards = [Token(PAN.token_prefix, lease.card) for lease in sealed.leases if lease.card is not None]
+    return event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=[*sealed.tokens(final), *cards])
