@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
+from playwright.async_api import Browser, Page
 
-sys.path.insert(0, "/tmp/fieldsjs")
-import standin
-
+from proxy.cli.running import opened
+from tests.harness import configuration
 from tests.harness.browser import Witness, browsing, left_out, watched
+from tests.harness.hosted import LISTEN, Hosted
+from tests.harness.process import serving
 from tests.harness.shop_page import Shop, selling
+from tests.harness.upstream import recording
+from vault.upkeep.publishable_keys import add_publishable_key
+
+PLENTY = "[fields]\naddress_limit = { minute = 10000, hour = 10000, day = 10000 }\n"
 
 
 @pytest.fixture(scope="session")
-async def browser():
+async def browser() -> AsyncIterator[Browser]:
     if left_out():
         pytest.skip("there is no Chromium")
     async with browsing() as started:
@@ -23,26 +29,37 @@ async def browser():
 
 
 @pytest.fixture(scope="session")
-async def shop():
-    import socket
+async def hosted(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> AsyncIterator[Hosted]:
+    folder = tmp_path_factory.mktemp("fields")
+    async with recording() as app, recording() as gateway:
+        config = configuration.write(folder, app.url, gateway.url, extra=PLENTY)
+        config.write_text(config.read_text().replace("[listen]\n", f"[listen]\n{LISTEN}\n", 1))
+        async with serving(config) as panless, aiohttp.ClientSession() as client:
+            yield Hosted(panless, gateway, client, "", await panless.add_app("shop"))
 
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    async with standin.standing() as s:
-        s.origins = [f"http://localhost:{port}"]
-        sh = Shop(s.url, f"{s.url}/panless/0.1.0/panless.js", standin.KEY)
-        async with selling(sh, port):
-            yield sh
+
+@pytest.fixture(scope="session")
+async def shared_shop(hosted: Hosted) -> AsyncIterator[Shop]:
+    async with selling(Shop(hosted.url)) as started, opened(hosted.panless.config) as database:
+        started.key = await add_publishable_key(database, "page", "default", [started.url])
+        yield started
 
 
 @pytest.fixture
-async def witness(browser, shop) -> AsyncIterator[Witness]:
-    shop.paid.clear()
+def shop(shared_shop: Shop) -> Shop:
+    """The shop, to which nothing was sent yet."""
+    shared_shop.paid.clear()
+    return shared_shop
+
+
+@pytest.fixture
+async def witness(browser: Browser, shop: Shop) -> AsyncIterator[Witness]:
+    """A browser's window, which nobody used before. Whatever a test does in it, it stays on this machine."""
     async with watched(browser) as seen:
         yield seen
+        assert seen.strangers == []
 
 
 @pytest.fixture
-async def page(witness: Witness):
+async def page(witness: Witness) -> Page:
     return await witness.context.new_page()

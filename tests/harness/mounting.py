@@ -20,6 +20,8 @@ _MOUNT = """async ([key, fields, group, name]) => {
   }
 }""" % json.dumps(EVENTS)  # noqa: UP031 - braces of JavaScript
 
+_WITH_MESSAGES = "(_, value) => (value instanceof Error ? { ...value, message: value.message } : value)"
+
 
 async def mount(
     page: Page, shop: Shop, *fields: tuple, open_page: str = "/places", as_name: str = "one", **group
@@ -42,8 +44,8 @@ def message(page: Page, place: str, name: str) -> Locator:
 
 async def events(page: Page, event: str, as_name: str = "one") -> list[dict]:
     """The details of the events of one name, in order."""
-    told = await page.evaluate(f"{as_name}.events.map(([name, detail]) => [name, {{...detail}}])")
-    return [detail for name, detail in told if name == event]
+    told = await page.evaluate(f"JSON.stringify({as_name}.events, {_WITH_MESSAGES})")
+    return [detail for name, detail in json.loads(told) if name == event]
 
 
 async def tokenize(page: Page, as_name: str = "one", **options) -> dict:

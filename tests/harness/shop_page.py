@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from proxy.fields.assets import assets
+
 # What a shop has to write to take a card: ten lines of script.
 CHECKOUT = """\
 const fields = Panless(document.body.dataset.key).fields();
@@ -56,10 +58,13 @@ class Shop:
     """`paid` are the bodies that its server got; `strict` is the policy of its pages."""
 
     fields: str
-    script: str
-    key: str
+    key: str = ""
     url: str = ""
     paid: list[str] = field(default_factory=list)
+
+    @property
+    def script(self) -> str:
+        return f"{self.fields}{assets().prefix}/panless.js"
 
     @property
     def strict(self) -> str:
@@ -110,12 +115,13 @@ def _saying(text: str, media: str):
 
 
 @asynccontextmanager
-async def selling(shop: Shop, port: int, host: str = "localhost") -> AsyncIterator[Shop]:
-    """Serve the shop on a port of `host`. `localhost` is another site than 127.0.0.1, where the fields are."""
+async def selling(shop: Shop) -> AsyncIterator[Shop]:
+    """Serve the shop on localhost, which to a browser is another site than 127.0.0.1, where the fields are."""
     runner = web.AppRunner(shop.application())
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    shop.url = f"http://{host}:{port}"
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    shop.url = f"http://localhost:{runner.addresses[0][1]}"
     try:
         yield shop
     finally:
