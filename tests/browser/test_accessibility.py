@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.base import AxeBase
+from axe_playwright_python.async_playwright import Axe
 
 from tests.harness.mounting import box, message, mount
 
@@ -14,8 +14,15 @@ PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1100, "height": 800}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # These are about whole pages, which a frame is not.
 OF_PAGES = ["page-has-heading-one", "landmark-one-main", "region"]
-AXE = AxeBase().axe_script
-WRONG = {"number": "4242424242424241", "expiry": "0120", "cvc": "1", "iban": "DE00", "account": "1", "routing": "123456789"}
+AXE = Axe().axe_script
+WRONG = {
+    "number": "4242424242424241",
+    "expiry": "0120",
+    "cvc": "1",
+    "iban": "DE00",
+    "account": "1",
+    "routing": "123456789",
+}
 
 
 async def found(page) -> list[str]:

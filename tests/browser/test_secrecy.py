@@ -187,7 +187,9 @@ async def test_last_digits_are_told_once_the_number_is_left(page, shop):
 
 
 async def test_the_height_of_a_field_does_not_tell_what_is_typed(page, shop):
-    await mount(page, shop, ("number", "a", {"style": {"base": {"fontFamily": "monospace, cursive", "lineHeight": "2"}}}))
+    await mount(
+        page, shop, ("number", "a", {"style": {"base": {"fontFamily": "monospace, cursive", "lineHeight": "2"}}})
+    )
     heights = "window.messages.map(JSON.parse).filter(({ type }) => type === 'height').map(({ height }) => height)"
     before = set(await page.evaluate(heights))
     await fill_in(page, ("number", "a", "123 457"))
@@ -202,7 +204,10 @@ async def test_a_page_of_another_origin_may_not_ask_for_sessions_or_tokens(page,
           const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
           return [answer.status, (await answer.json()).code];
         }"""
-        assert await page.evaluate(ask, [shop.fields + "/v1/sessions", {"key": shop.key}]) == [403, "origin_not_allowed"]
+        assert await page.evaluate(ask, [shop.fields + "/v1/sessions", {"key": shop.key}]) == [
+            403,
+            "origin_not_allowed",
+        ]
         session = await hosted.session(shop.url, shop.key)
         body = {"session": session, "number": VISA}
         assert await page.evaluate(ask, [shop.fields + "/v1/tokens", body]) == [403, "origin_not_allowed"]
