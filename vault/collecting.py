@@ -43,7 +43,7 @@ from vault.store.publishable_keys import PublishableKeyRow, find_keys
 from vault.store.records import Known, Records, Wanted
 from vault.store.rows import Write
 from vault.store.writer import Writer
-from vault.tokens import Token, read_type_id, recognise
+from vault.tokens import Token, read_type_id, recognise, type_id
 from vault.velocity import Count, Then, origin_subject
 
 KEY_PREFIX = "pk"
@@ -68,6 +68,11 @@ class Opened:
 
     session: FieldSession
     key: PublishableKeyRow
+
+    @property
+    def text(self) -> str:
+        """The publishable key as pages have it."""
+        return type_id(KEY_PREFIX, self.key.id)
 
 
 class Collecting:

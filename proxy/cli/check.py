@@ -137,9 +137,16 @@ def _warnings(config: Config) -> Iterator[str]:
             yield f"outbound route {route.name} has no `credential` secret: the gateway gets none from Panless"
         if route.hosts and config.listen.forward is None:
             yield f"outbound route {route.name} names `hosts`, but there is no forward listener"
+    yield from _open(config)
+
+
+def _open(config: Config) -> Iterator[str]:
+    fields = config.listen.fields
+    if fields is not None and fields.tls is None and not (fields.url or "").startswith("https://"):
+        yield "listener fields has neither tls nor an https `url`: browsers show its frames on pages of http:// only"
     own = [(route.name, route.listener) for route in config.outbound]
     for name, listener in (*config.listen, *own):
-        if name == "inbound":
+        if name in ("inbound", "fields"):
             continue
         if listener is not None and listener.host in ("0.0.0.0", "::"):  # noqa: S104  # warned of, not bound
             yield f"listener {name} is open to every network: it is meant for your own applications and monitoring"

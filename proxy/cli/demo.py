@@ -65,6 +65,10 @@ def _try_it(parts: Parts) -> str:
     charge = '{"amount":500,"currency":"eur","card":{"number":"tok_..."}}'
     key = f"-H 'Panless-Key: {parts.shop_key}'"
     return f"""
+Open the shop in a browser, and pay with a test card:
+
+{parts.shop_url}
+
 Try it yourself, from another terminal:
 
 curl {urls["inbound"]}/checkout {json_type} -d '{order}'
@@ -75,7 +79,6 @@ curl {urls["outbound"]}/gateway/v1/charges {key} {json_type} -d '{charge}'
 
 health  {urls["admin"]}/readyz
 metrics {urls["admin"]}/metrics
-shop    {parts.shop_url}
 gateway {parts.gateway_url}
 
 Running. Ctrl-C stops it.

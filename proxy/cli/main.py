@@ -21,6 +21,7 @@ Start here:
   panless check --config FILE         is the configuration right? What becomes of a captured request?
   panless serve --config FILE         run it
   panless app add NAME --config FILE  give an application its key
+  panless key add NAME --origin URL   let the pages of a shop take cards in hosted fields
 
 \b
 When a payment is in doubt:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from proxy.cli.audit import events_table
 from proxy.sandbox.parts import SHOP, Parts
+from proxy.sandbox.scenes import masked
 from proxy.settings import vault_settings
 from vault.tokens import recognise
 from vault.upkeep.history import Demands, Filter, history, keys_of_database, verify_history
@@ -21,11 +22,6 @@ from vault.upkeep.startup import open_database
 
 CARD = "4242424242424242"
 CVC = "917"
-
-
-def masked(number: str) -> str:
-    """First six and last four digits are what PCI DSS 3.4.1 lets anybody see."""
-    return f"{number[:6]}{'•' * (len(number) - 10)}{number[-4:]}"
 
 
 class Story:

@@ -19,7 +19,7 @@ from proxy.edge.body import continue_if_expected, media_of, read_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing
 from proxy.edge.metrics import Metrics
-from proxy.edge.problem import REQUEST_ID_HEADER, problem
+from proxy.edge.problem import ERROR_HEADER, REQUEST_ID_HEADER, problem
 from proxy.errors import ContentTypeUnsupported, FieldsRequestInvalid, MethodNotAllowed, RouteNotFound
 from proxy.fields.assets import Asset, assets
 from proxy.fields.client import client_of
@@ -27,7 +27,7 @@ from proxy.fields.page import Frame, page, page_headers
 from proxy.fields.submission import Submission, read, read_texts
 from proxy.rewrite.media import BodyType
 from vault.collecting import FieldRules, Opened
-from vault.errors import OriginNotAllowed, PanlessError
+from vault.errors import FieldSessionEnded, OriginNotAllowed, PanlessError
 from vault.service import Vault
 from vault.tokens import Token
 
@@ -101,8 +101,11 @@ class HostedFields:
         self, request: web.BaseRequest, given: Submission, origin: str, exchange: Exchange
     ) -> web.Response:
         opened = await self._collecting.open(given.session)
-        if not self._is_own(request, origin) and (origin != opened.session.origin or given.wallet is None):
-            raise OriginNotAllowed
+        if not self._is_own(request, origin):
+            if origin != opened.session.origin or given.wallet is None:
+                raise OriginNotAllowed
+        elif (given.key, given.origin) != (opened.text, opened.session.origin):
+            raise FieldSessionEnded  # its page gave it a session of another key, whose tenant would get the card
         exchange.route, exchange.destination = f"{NAME}:{opened.key.name}", opened.session.origin
         tokens = await self._tokenized(given, opened, exchange)
         return web.json_response(given.answer(tokens))
@@ -141,6 +144,7 @@ def _asset_headers(asset: Asset) -> dict[str, str]:
 
 def _answer_headers(origin: str, exchange: Exchange) -> dict[str, str]:
     headers = {
+        "Access-Control-Expose-Headers": f"Retry-After, {ERROR_HEADER}, {REQUEST_ID_HEADER}",
         "Cache-Control": "no-store",
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Referrer-Policy": "no-referrer",

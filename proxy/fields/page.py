@@ -28,7 +28,6 @@ _POLICY = (
 _DENIED = (
     "accelerometer",
     "autoplay",
-    "bluetooth",
     "camera",
     "clipboard-read",
     "display-capture",
@@ -46,7 +45,6 @@ _DENIED = (
     "screen-wake-lock",
     "serial",
     "usb",
-    "web-share",
     "xr-spatial-tracking",
 )
 
@@ -64,7 +62,7 @@ class Frame:
     @classmethod
     def read(cls, query: str) -> Frame:
         """Read a query; raises FieldsRequestInvalid."""
-        given = parse_qs(query, keep_blank_values=True, max_num_fields=10)
+        given = parse_qs(query, keep_blank_values=True)
         if twice := [name for name, values in given.items() if len(values) > 1]:
             raise FieldsRequestInvalid(problem=f"a parameter comes twice: {_name(twice[0])}")
         one = {name: values[0] for name, values in given.items()}

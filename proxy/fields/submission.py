@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from proxy.errors import FieldsRequestInvalid
 from vault.errors import NotOfItsKind
@@ -26,19 +26,24 @@ _KINDS: Mapping[str, Kind] = {
 }
 MAIN = ("number", "iban", "account", "payload")
 WALLETS = ("apple_pay", "google_pay")
-_PLAIN = ("session", "expiry", "token", "wallet")
+_PLAIN = ("session", "key", "origin", "expiry", "token", "wallet")
+LAST_ZONE = timedelta(hours=12)
 _EXPIRY = re.compile(r"(0[1-9]|1[0-2])/(20[0-9]{2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What was handed in. `texts` are sensitive; `card` is the token that a code belongs to."""
+    """What was handed in. `texts` are sensitive; `card` is the token that a code belongs to; a frame was made for `key`
+    and `origin`.
+    """
 
     session: str
     texts: Mapping[str, Sensitive] = field(repr=False)
     expiry: str | None = None
     card: str | None = None
     wallet: str | None = None
+    key: str | None = None
+    origin: str | None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -73,7 +78,7 @@ def read(body: bytes) -> Submission:
         raise FieldsRequestInvalid(problem=f"{len(unknown)} members are not known")
     texts = {name: Sensitive(text) for name, text in given.items() if name in _KINDS}
     submission = Submission(
-        given.get("session", ""), texts, given.get("expiry"), given.get("token"), given.get("wallet")
+        given.get("session", ""), texts, *(given.get(name) for name in ("expiry", "token", "wallet", "key", "origin"))
     )
     _check(submission)
     return submission
@@ -113,8 +118,8 @@ def _check(given: Submission) -> None:
 
 
 def _check_expiry(text: str) -> None:
-    """A card is good until the end of its month, everywhere on earth."""
+    """A card is good until its month is over, in the last time zone, too."""
     match = _EXPIRY.fullmatch(text)
-    now = datetime.now(UTC)
-    if match is None or (int(match[2]), int(match[1])) < (now.year - (now.month == 1), (now.month - 2) % 12 + 1):
+    now = datetime.now(UTC) - LAST_ZONE
+    if match is None or (int(match[2]), int(match[1])) < (now.year, now.month):
         raise NotOfItsKind(at="expiry", kind="expiry", expected="a month that is not over, as MM/YYYY")

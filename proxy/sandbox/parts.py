@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from proxy.app import Panless
 from proxy.config import Config, load
+from proxy.fields.assets import assets
 from proxy.sandbox.gateway import SandboxGateway
-from proxy.sandbox.shop import DemoShop
+from proxy.sandbox.scenes import seen
+from proxy.sandbox.shop import Checkout, DemoShop
 from proxy.settings import vault_settings
+from vault.errors import PublishableKeyNotFound
 from vault.upkeep.apps import add_app
+from vault.upkeep.publishable_keys import add_publishable_key, revoke_publishable_key
 from vault.upkeep.startup import open_database
 
 SHOP = "demo-shop"
@@ -28,6 +33,7 @@ data_dir = "."
 inbound  = {{ bind = "127.0.0.1:0" }}
 outbound = {{ bind = "127.0.0.1:0" }}
 admin    = {{ bind = "127.0.0.1:0" }}
+fields   = {{ bind = "127.0.0.1:0" }}
 
 [[inbound]]
 name     = "checkout"
@@ -76,7 +82,9 @@ async def running(data_dir: Path) -> AsyncIterator[Parts]:
         await panless.start()
         try:
             key = await _shop_key(config)
-            yield Parts(config, panless, shop, key, gateway, gateway_url, shop_url)
+            parts = Parts(config, panless, shop, key, gateway, gateway_url, shop_url)
+            await open_shop(parts)
+            yield parts
         finally:
             await panless.stop()
 
@@ -97,6 +105,24 @@ async def _shop_key(config: Config) -> str:
         return await add_app(database, SHOP, "default")
     finally:
         await database.close()
+
+
+async def open_shop(parts: Parts) -> None:
+    """Give the shop's page a publishable key, and the shop's server what it charges with."""
+    fields_url = parts.panless.urls["fields"]
+    origins = [parts.shop_url, parts.shop_url.replace("127.0.0.1", "localhost")]
+    database = await open_database(vault_settings(parts.config), holder="command")
+    try:
+        with suppress(PublishableKeyNotFound):  # from an earlier demo, whose shop was at another port
+            await revoke_publishable_key(database, SHOP)
+        key = await add_publishable_key(database, SHOP, "default", origins)
+    finally:
+        await database.close()
+    served = assets()
+    script, integrity = f"{fields_url}{served.prefix}/panless.js", served.served["panless.js"].integrity
+    parts.shop.checkout = Checkout(fields_url, script, integrity, key)
+    parts.shop.outbound = parts.panless.urls["outbound"], parts.shop_key
+    parts.shop.seen = partial(seen, parts.config, parts.shop, parts.gateway)
 
 
 @asynccontextmanager

@@ -53,7 +53,9 @@ class Hosted:
 
     async def submit(self, document: dict, *, origin: str | None = None, **headers: str) -> tuple[int, dict]:
         """Hand something in, with a new session unless it has one; returns status and document."""
-        document = document if "session" in document else {"session": await self.session()} | document
+        own = {"key": self.key, "origin": SHOP} if origin is None else {}
+        own |= {} if "session" in document else {"session": await self.session()}
+        document = own | document
         async with self.call("/v1/tokens", document, origin=origin, **headers) as answer:
             return answer.status, await answer.json(content_type=None)
 

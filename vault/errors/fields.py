@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vault.errors.access import Denied
-from vault.errors.base import PanlessError
+from vault.errors.operating import OperatorError
 
 
 class PublishableKeyUnknown(Denied):
@@ -24,13 +24,13 @@ class FieldSessionEnded(Denied):
     remedy = "Get another session; panless.js does so by itself."
 
 
-class PublishableKeyNotFound(PanlessError):
+class PublishableKeyNotFound(OperatorError):
     code = "publishable_key_not_found"
     message = "There is no publishable key {name} in use."
     remedy = "See `panless key list`."
 
 
-class PublishableKeyExists(PanlessError):
+class PublishableKeyExists(OperatorError):
     code = "publishable_key_exists"
     message = "There is a publishable key {name} already."
     remedy = "Revoke it with `panless key revoke`, or choose another name."

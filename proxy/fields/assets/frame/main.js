@@ -105,7 +105,7 @@ function begin(options) {
 async function sent({ id, session, name, token }) {
   if (busy) return;
   busy = true;
-  const outcome = await submit(partsOf(config), { session, name, token }, texts);
+  const outcome = await submit(partsOf(config), { session, key: config.key, origin: config.origin, name, token }, texts);
   busy = false;
   tell("answer", { id, ...outcome });
 }

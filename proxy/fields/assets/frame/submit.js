@@ -27,8 +27,8 @@ export function checked(parts, texts) {
   return problem(texts, first.code, { field: first.part.name });
 }
 
-function body(parts, { session, name, token }) {
-  const values = { session };
+function body(parts, { session, key, origin, name, token }) {
+  const values = { session, key, origin };
   if (typeof name === "string" && name) values.name = name;
   if (typeof token === "string") values.token = token;
   for (const part of parts) values[part.name] = part.sent();
