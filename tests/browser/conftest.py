@@ -52,14 +52,32 @@ def shop(shared_shop: Shop) -> Shop:
     return shared_shop
 
 
-@pytest.fixture
-async def witness(browser: Browser, shop: Shop) -> AsyncIterator[Witness]:
-    """A browser's window, which nobody used before. Whatever a test does in it, it stays on this machine."""
+@pytest.fixture(scope="session")
+async def shared_witness(browser: Browser) -> AsyncIterator[Witness]:
     async with watched(browser) as seen:
         yield seen
-        assert seen.strangers == []
 
 
 @pytest.fixture
-async def page(witness: Witness) -> Page:
-    return await witness.context.new_page()
+async def witness(shared_witness: Witness) -> AsyncIterator[Witness]:
+    """What happens in the browser from now on. Whatever a test does in it, it stays on this machine."""
+    shared_witness.forget()
+    yield shared_witness
+    assert shared_witness.strangers == []
+
+
+@pytest.fixture
+async def page(witness: Witness) -> AsyncIterator[Page]:
+    opened_page = await witness.context.new_page()
+    yield opened_page
+    await opened_page.close()
+
+
+@pytest.fixture
+async def timed(browser: Browser, shop: Shop) -> AsyncIterator[Page]:
+    """A page whose clock the test moves: a context of its own, for it is the clock of a whole one."""
+    async with watched(browser) as seen:
+        alone = await seen.context.new_page()
+        await alone.clock.install()
+        yield alone
+        assert seen.strangers == []

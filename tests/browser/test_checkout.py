@@ -144,13 +144,13 @@ MISUSE = [
 ]
 
 
+_CAUGHT = "try { await (%s); return 'done'; } catch (error) { return String(error); }"
+
+
 async def test_mistakes_of_developers_are_told_at_once(page, shop):
     await page.goto(shop.url + "/places")
     for script, words in MISUSE:
-        told = await page.evaluate(
-            f"async (key) => {{ try {{ await ({script}); return 'done'; }} catch (error) {{ return String(error); }} }}",
-            shop.key,
-        )
+        told = await page.evaluate(f"async (key) => {{ {_CAUGHT % script} }}", shop.key)
         assert told.startswith("TypeError: Panless: ") and words in told, (script, told)
 
 

@@ -99,24 +99,23 @@ async def test_a_session_that_ended_is_replaced_once(page, shop, witness):
     assert (await tokenize(page))["error"]["code"] == "field_session_ended"
 
 
-async def test_a_slow_network_only_takes_longer(page, shop, witness):
-    await page.clock.install()
+async def test_a_slow_network_only_takes_longer(timed, shop):
     held = asyncio.Event()
 
     async def slow(route):
         await held.wait()
         await route.continue_()
 
-    await page.route(FRAME, slow)
-    mounting = asyncio.create_task(mount(page, shop, ("number", "a")))
-    await page.locator("#a iframe").wait_for(state="attached")
-    await page.clock.run_for(9_000)
-    assert await page.evaluate("one.events") == []
+    await timed.route(FRAME, slow)
+    mounting = asyncio.create_task(mount(timed, shop, ("number", "a")))
+    await timed.locator("#a iframe").wait_for(state="attached")
+    await timed.clock.run_for(9_000)
+    assert await timed.evaluate("one.events") == []
     held.set()
     await mounting
-    assert await events(page, "error") == []
-    await box(page, "a", "number").fill(VISA)
-    assert (await tokenize(page))["last4"] == "4242"
+    assert await events(timed, "error") == []
+    await box(timed, "a", "number").fill(VISA)
+    assert (await tokenize(timed))["last4"] == "4242"
 
 
 async def test_while_one_call_is_under_way_another_gets_its_outcome(page, shop, witness):
@@ -126,35 +125,33 @@ async def test_while_one_call_is_under_way_another_gets_its_outcome(page, shop, 
     assert len([request for request in witness.requests if request.url.endswith("/v1/tokens")]) == 1
 
 
-async def test_a_frame_that_is_blocked_is_told_after_ten_seconds(page, shop, witness):
-    await page.clock.install()
-    await page.route(FRAME, lambda route: route.abort())
-    await page.goto(shop.url + "/places")
-    await page.evaluate(
+async def test_a_frame_that_is_blocked_is_told_after_ten_seconds(timed, shop):
+    await timed.route(FRAME, lambda route: route.abort())
+    await timed.goto(shop.url + "/places")
+    await timed.evaluate(
         "(key) => { const group = Panless(key).fields(); window.one = { group, events: [] };"
         " group.on('error', (detail) => one.events.push(['error', detail]));"
         " group.create('number').mount('#a'); }",
         shop.key,
     )
-    await page.clock.run_for(10_001)
-    (told,) = await events(page, "error")
+    await timed.clock.run_for(10_001)
+    (told,) = await events(timed, "error")
     assert told["error"]["code"] == "field_unreachable"
-    error = (await tokenize(page))["error"]
+    error = (await tokenize(timed))["error"]
     assert (error["code"], error["field"]) == ("field_unreachable", "number")
     assert "check your connection" in error["message"]
 
 
-async def test_a_page_of_another_origin_gets_nothing(page, shop, witness):
+async def test_a_page_of_another_origin_gets_nothing(timed, shop):
     async with selling(Shop(shop.fields, shop.key)) as stranger:
-        await page.clock.install()
-        await page.goto(stranger.url + "/places")
-        await page.evaluate(
+        await timed.goto(stranger.url + "/places")
+        await timed.evaluate(
             "(key) => { window.group = Panless(key).fields(); group.create('number').mount('#a'); }", shop.key
         )
-        await page.clock.run_for(10_001)
-        error = await page.evaluate("group.tokenize().catch((error) => error.code)")
+        await timed.clock.run_for(10_001)
+        error = await timed.evaluate("group.tokenize().catch((error) => error.code)")
         assert error == "field_unreachable"
-        refused = await page.evaluate(
+        refused = await timed.evaluate(
             "(key) => Panless(key).wallet('google_pay', {}).catch((error) => error.code)", shop.key
         )
         assert refused == "origin_not_allowed"

@@ -59,6 +59,10 @@ class Witness:
         self.context.on("weberror", lambda error: self.console.append(f"uncaught: {error.error}"))
         self.context.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108 - Playwright marks it
 
+    def forget(self) -> None:
+        self.console.clear()
+        self.requests.clear()
+
     @property
     def complaints(self) -> list[str]:
         """Violations of a policy and uncaught errors; the browser writes both to the console."""
@@ -123,3 +127,7 @@ async def watched(browser: Browser, **options) -> AsyncIterator[Witness]:
         yield witness
     finally:
         await context.close()
+
+
+if __name__ == "__main__" and executable() is None:
+    print(f"\n{'*' * len(LEFT_OUT)}\n{LEFT_OUT}\n{'*' * len(LEFT_OUT)}", file=sys.stderr)

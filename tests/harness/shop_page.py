@@ -30,9 +30,10 @@ body.dark { color-scheme: dark; background: #14171c; color: #f2f2f2; }
 label, .name { display: block; margin: 1rem 0 0.25rem; font-weight: 600; }
 .box, input { box-sizing: border-box; width: 100%; padding: 0.7rem 0.8rem; border: 1px solid #767c86;
   border-radius: 8px; background: #fff; font: inherit; }
-.dark .box { background: #1f242c; }
+.dark .box, .dark input { background: #1f242c; color: inherit; }
 .panless-focus, input:focus { border-color: #0b57d0; box-shadow: 0 0 0 2px #0b57d0; outline: 0; }
 .panless-invalid { border-color: #b3261e; }
+.dark .panless-invalid { border-color: #ffb4ab; }
 .panless-invalid.panless-focus { box-shadow: 0 0 0 2px #b3261e; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
 button { margin-top: 1.5rem; width: 100%; padding: 0.8rem; border: 0; border-radius: 8px; background: #0b57d0;
