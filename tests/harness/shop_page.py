@@ -81,7 +81,8 @@ class Shop:
             f'<!doctype html><html lang="{lang}" dir="{"rtl" if lang == "ar" else "ltr"}"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A shop</title>'
             f'<link rel="stylesheet" href="/shop.css"><link rel="icon" href="/icon">'
-            f'<script src="{self.script}"></script></head>'
+            f'<script src="{self.script}" integrity="{assets().served["panless.js"].integrity}" crossorigin="anonymous">'
+            "</script></head>"
             f'<body class="{request.query.get("look", "")}" data-key="{self.key}"><main><h1>A shop</h1>{content}</main>'
             "</body></html>"
         )
