@@ -171,15 +171,11 @@ class Idempotency:
     async def _end(
         self, order: Order, run: UUID, effect: Effect, outcome: Outcome, *, fresh: bool, answer: Answer | None = None
     ) -> None:
-        if effect is Effect.NONE and fresh:
+        ended = _ending(effect, outcome, fresh=fresh, protected=order.protected)
+        if ended is None:
             await self._held.end(run, lambda: self._keys.release(run))
             return
-        repeatable = effect is Effect.NONE or (effect is Effect.UNSURE and order.protected)
-        if repeatable:
-            ended, answer = Outcome("repeatable", outcome.status, outcome.code), None
-        else:
-            ended = outcome if effect is Effect.DEFINITE else Outcome("unknown", outcome.status, outcome.code)
-        data = pack_answer(answer) if answer is not None else None
+        data = pack_answer(answer) if answer is not None and ended.state != "repeatable" else None
         tenant = order.permit.principal.tenant
         await self._held.end(run, lambda: self._finish(run, ended, tenant, data))
 
@@ -197,6 +193,18 @@ class Idempotency:
         stored = unpack_answer(await self._vault.documents.open(document))
         stored.headers[REPLAYED] = "true"
         return stored
+
+
+def _ending(effect: Effect, outcome: Outcome, *, fresh: bool, protected: bool) -> Outcome | None:
+    """Return how a run ends whose request had an effect; None: as if it had never been.
+
+    `fresh`: nothing was sent with its key before. What may have taken effect is repeatable where a gateway protects it.
+    """
+    if effect is Effect.NONE and fresh:
+        return None
+    if effect is Effect.NONE or (effect is Effect.UNSURE and protected):
+        return replace(outcome, state="repeatable")
+    return outcome if effect is Effect.DEFINITE else replace(outcome, state="unknown")
 
 
 class _Waits:

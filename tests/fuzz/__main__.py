@@ -19,8 +19,29 @@ from rich.table import Table
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "build" / "fuzz"
 FINDINGS = CORPUS / "findings"
-NAMES = ("json", "form", "xml", "multipart", "content_type", "selector", "key", "scrubber", "guard", "connect")
-_INSTRUMENTED = ["proxy.rewrite", "proxy.scrub", "proxy.guard", "proxy.edge.connect", "vault"]
+NAMES = (
+    "json",
+    "form",
+    "xml",
+    "multipart",
+    "content_type",
+    "selector",
+    "key",
+    "scrubber",
+    "guard",
+    "connect",
+    "fields",
+    "webhook",
+)
+_INSTRUMENTED = [
+    "proxy.rewrite",
+    "proxy.scrub",
+    "proxy.guard",
+    "proxy.edge.connect",
+    "proxy.fields",
+    "proxy.verifying",
+    "vault",
+]
 
 
 class Outcome(NamedTuple):

@@ -8,16 +8,27 @@ from functools import partial
 from pathlib import Path
 
 from proxy.edge.connect import parse_connect
-from proxy.errors import RequestError
+from proxy.edge.kept import KeptRequest, pack_request, unpack_request
+from proxy.errors import FieldsRequestInvalid, RequestError
+from proxy.fields import submission
+from proxy.fields.assets import assets
+from proxy.fields.page import Frame, page
 from proxy.guard.search import digits_of, search
 from proxy.guard.stream import StreamSearch
+from proxy.hosts import origin
 from proxy.rewrite import form, form_keys, json, media, multipart, xml
 from proxy.rewrite.errors import BodyRejected, SelectorInvalid, ValueNotText
 from proxy.rewrite.media import BodyType
+from proxy.rewrite.message import Message
 from proxy.rewrite.places import Place
 from proxy.rewrite.selectors import Automaton, Selector, State
 from proxy.rewrite.xml_prolog import declared_encoding
 from proxy.scrub.scrubber import Scrubber, Secret
+from proxy.verifying.errors import WebhookRejected
+from tests.harness.gateways import hook
+from tests.proxy.verifying.test_refusals import NOW, SCHEMES
+from vault import field_sessions
+from vault.errors import FieldSessionEnded, NotOfItsKind
 from vault.sensitive import Sensitive
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -124,6 +135,34 @@ def connect(data: bytes) -> None:
         parse_connect(data)
 
 
+def fields(data: bytes) -> None:
+    """What browsers hand in: a body, a session, the query of a frame, an origin. Read as what it is, or refused."""
+    with suppress(FieldsRequestInvalid, NotOfItsKind):
+        submission.read(data)
+    text = data.decode("utf-8", "surrogateescape")
+    with suppress(FieldSessionEnded):
+        session, mac = field_sessions.read(text)
+        assert len(session.raw) + len(mac) == len(session.origin.encode()) + 72
+    with suppress(FieldsRequestInvalid):
+        frame = Frame.read(text)
+        assert page(frame, assets(), "nonce").count(b"<") == assets().frame.count("<")
+    with suppress(ValueError):
+        assert origin(origin(text)) == origin(text)
+
+
+def webhook(data: bytes) -> None:
+    """A webhook's headers and body, and the request that it is kept as: verified never, refused always, kept whole."""
+    head, _, body = data.partition(b"\n\n")
+    lines = [line.partition(": ") for line in head.decode("latin-1").splitlines()]
+    headers = tuple((name, value) for name, _, value in lines)
+    for scheme in SCHEMES.values():
+        with suppress(WebhookRejected):
+            scheme.verify(hook(headers, body, "/in"), NOW)
+            raise AssertionError("somebody made up a webhook that verifies")
+    kept = KeptRequest("POST", Message(body, None, "/in", "", headers))
+    assert unpack_request(pack_request(kept)) == kept
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "json": partial(fills, json.scan),
     "form": partial(fills, form.scan),
@@ -135,6 +174,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "scrubber": scrubber,
     "guard": guard,
     "connect": connect,
+    "fields": fields,
+    "webhook": webhook,
 }
 
 
@@ -146,7 +187,7 @@ def seeds(target: str) -> Iterator[bytes]:
         head, _, body = path.read_bytes().partition(b"\r\n\r\n")
         if target == "connect":
             yield head
-        elif target not in {"content_type", "selector", "key"}:
+        elif target not in {"content_type", "selector", "key", "fields"}:
             yield body
         elif target == "content_type":
             yield from (line[14:] for line in head.split(b"\r\n") if line.lower().startswith(b"content-type: "))

@@ -9,10 +9,18 @@ import pytest
 from tests.harness.keychain import NUMBERS
 from vault import field_sessions
 from vault.collecting import FieldRules
-from vault.errors import FieldSessionEnded, OriginNotAllowed, PublishableKeyUnknown, VelocityExceeded
+from vault.errors import (
+    FieldSessionEnded,
+    OriginNotAllowed,
+    PublishableKeyUnknown,
+    TokenExpired,
+    TokenOfWrongKind,
+    TokenUnknown,
+    VelocityExceeded,
+)
 from vault.field_sessions import FieldSession
-from vault.kinds import CVC, PAN
-from vault.requests import NewValue
+from vault.kinds import CVC, IBAN, PAN
+from vault.requests import NewValue, TokenLimits
 from vault.sensitive import Sensitive
 from vault.upkeep.keychain.fingerprints import rotate_fingerprint_keys
 from vault.upkeep.publishable_keys import add_publishable_key, revoke_publishable_key
@@ -116,3 +124,25 @@ async def test_sessions_that_are_over_are_forgotten(vault, owner, key, context):
     await owner.execute("INSERT INTO used_sessions VALUES (gen_random_uuid(), now() - interval '1 minute')")
     await vault._brakes._rows.clean(datetime.now(UTC))
     assert await owner.fetchval("SELECT count(*) FROM used_sessions") == 1
+
+
+async def test_a_code_is_for_a_card_that_can_be_used_still(vault, owner, key, context):
+    limited = NewValue(PAN, Sensitive(NUMBERS[0]), "number", limits=TokenLimits(lifetime=HOUR))
+    iban = NewValue(IBAN, Sensitive("DE89370400440532013000"), "iban")
+    card, account = await vault.tokenize([limited, iban], "default", context)
+    code = [NewValue(CVC, Sensitive("123"), "cvc")]
+
+    async def leased(token: str) -> None:
+        text, _ = await vault.collecting.begin(key, SHOP, HOUR)
+        await vault.collecting.tokenize(await vault.collecting.open(text), code, context, RULES, card=token)
+
+    await leased(str(card))
+    with pytest.raises(TokenOfWrongKind):
+        await leased(str(account))
+    await owner.execute("UPDATE tokens SET expires_at = now() - interval '1 second' WHERE token = $1", card.id)
+    with pytest.raises(TokenExpired):
+        await leased(str(card))
+    await owner.execute("DELETE FROM tokens WHERE token = $1", card.id)
+    with pytest.raises(TokenUnknown):
+        await leased(str(card))
+    assert await owner.fetchval("SELECT count(*) FROM cvc_leases") == 1
