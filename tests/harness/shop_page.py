@@ -77,12 +77,12 @@ class Shop:
 
     def _page(self, request: web.Request, content: str) -> web.Response:
         lang = request.query.get("lang", "en")
+        integrity = assets().served["panless.js"].integrity
         text = (
             f'<!doctype html><html lang="{lang}" dir="{"rtl" if lang == "ar" else "ltr"}"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A shop</title>'
             f'<link rel="stylesheet" href="/shop.css"><link rel="icon" href="/icon">'
-            f'<script src="{self.script}" integrity="{assets().served["panless.js"].integrity}" crossorigin="anonymous">'
-            "</script></head>"
+            f'<script src="{self.script}" integrity="{integrity}" crossorigin="anonymous"></script></head>'
             f'<body class="{request.query.get("look", "")}" data-key="{self.key}"><main><h1>A shop</h1>{content}</main>'
             "</body></html>"
         )
