@@ -141,6 +141,7 @@ MISUSE = [
     ("Panless(key).fields().tokenize({ amount: 1 })", 'no option "amount"'),
     ("Panless(key).fields().tokenize()", "no field of this group is mounted"),
     ("Panless(key).wallet('cash', {})", "apple_pay or google_pay"),
+    ("Panless(key).wallet('apple_pay')", "object or text"),
 ]
 
 
@@ -173,3 +174,26 @@ async def test_a_label_of_the_page_leads_into_its_field(page, shop):
     await box(page, "expiry", "expiry").wait_for()
     await page.click("label[for=expiry]")
     await page.locator("#expiry.panless-focus").wait_for()
+
+
+async def test_tokenize_waits_for_fields_that_are_loading(page, shop):
+    await page.goto(shop.url + "/places")
+    script = """(key) => {
+      const group = Panless(key).fields();
+      for (const [type, place] of [["number", "#a"], ["cvc", "#b"]]) group.create(type).mount(place);
+      return group.tokenize().catch((error) => [error.code, error.field]);
+    }"""
+    assert await page.evaluate(script, shop.key) == ["number_missing", "number"]
+
+
+async def test_a_field_that_is_moved_is_ready_again_and_empty(page, shop):
+    await mount(page, shop, ("number", "a"))
+    await box(page, "a", "number").fill(VISA)
+    await page.locator("#a.panless-complete").wait_for()
+    again = (
+        "new Promise((done) => { one.number.on('ready', done); document.body.append(document.querySelector('#a')); })"
+    )
+    await page.evaluate(again)
+    await page.locator("#a.panless-empty").wait_for()
+    await box(page, "a", "number").fill(VISA)
+    assert (await tokenize(page))["last4"] == "4242"

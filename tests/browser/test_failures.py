@@ -21,7 +21,7 @@ async def ready_to_pay(page, shop) -> None:
         await box(page, place, name).fill(typed)
 
 
-async def fail_with(page, path: str, status: int, document: dict, **headers: str) -> None:
+async def fail_with(page, path: str, status: int, document: object, **headers: str) -> None:
     body = json.dumps(document)
     allowed = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
 
@@ -58,6 +58,13 @@ async def test_too_many_attempts_say_when_to_come_back(page, shop, witness, path
     error = (await tokenize(page))["error"]
     assert (error["code"], error["retryAfter"]) == ("velocity_exceeded", 42)
     assert error["message"].startswith("Zu viele Versuche.")
+
+
+@pytest.mark.parametrize("path", ["/v1/sessions", "/v1/tokens"])
+async def test_an_answer_that_is_none(page, shop, path):
+    await ready_to_pay(page, shop)
+    await fail_with(page, path, 200, ["what is this"])
+    assert (await tokenize(page))["error"]["code"] == "tokenize_failed"
 
 
 @pytest.mark.parametrize("path", ["/v1/sessions", "/v1/tokens"])
