@@ -113,6 +113,32 @@ async def test_a_frame_of_the_page_with_the_same_channel_learns_nothing(page, sh
     assert (error["code"], error["field"]) == ("field_repeated", "number")
 
 
+async def test_a_frame_of_the_page_is_not_taken_for_a_sibling(page, shop, witness):
+    """It says that it belongs to the group, and waits for what siblings tell each other."""
+    await mount(page, shop, ("number", "a"))
+    await fill_in(page, PARTS[0])
+    url = await page.evaluate("document.querySelector('#a iframe').src")
+    script = """([src]) => new Promise((done) => {
+      const frame = Object.assign(document.createElement("iframe"), { src: "/places" });
+      frame.addEventListener("load", () => {
+        const { key, origin, channel } = Object.fromEntries(new URL(src).searchParams);
+        const part = { name: "cvc", rule: {}, brand: null, told() {}, show() {}, check: () => null, sent: () => "123" };
+        const parts = () => (window.asked = true) && [part];
+        frame.contentWindow.panlessField = { key, origin, channel, parts };
+        done();
+      });
+      document.body.append(frame);
+    })"""
+    await page.evaluate(script, [url])
+    spy = next(frame for frame in page.frames[1:] if frame.url == shop.url + "/places")
+    reach = "() => { try { return parent.frames[0].panlessField; } catch (error) { return error.name; } }"
+    assert await spy.evaluate(reach) == "SecurityError"
+    taken = await tokenize(page)
+    assert taken["last4"] == "4242" and "cvc" not in taken
+    assert await page.evaluate("window.asked ?? 'never'") == "never"
+    assert await held(page, witness, shop) == []
+
+
 async def test_messages_of_others_are_not_taken_for_a_fields(page, shop):
     await mount(page, shop, ("number", "a"))
     before = await page.evaluate("one.events.length")

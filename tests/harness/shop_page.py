@@ -70,7 +70,7 @@ class Shop:
     @property
     def strict(self) -> str:
         return (
-            f"default-src 'none'; script-src 'self' {self.fields}; frame-src {self.fields}; style-src 'self'; "
+            f"default-src 'none'; script-src 'self' {self.fields}; frame-src 'self' {self.fields}; style-src 'self'; "
             f"connect-src 'self' {self.fields}; img-src 'self'; base-uri 'none'; form-action 'self'; "
             "require-trusted-types-for 'script'; trusted-types 'none'"
         )
