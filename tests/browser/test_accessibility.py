@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,26 @@ async def test_a_dark_page_has_dark_fields(page, shop):
     assert await box(page, "a", "number").evaluate(colors) == ["rgb(242, 242, 242)", "dark"]
     await mount(page, shop, ("number", "a"), style={"colorScheme": "dark"})
     assert (await box(page, "a", "number").evaluate(colors))[1] == "dark"
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast ratio of two colours, as `rgb(...)` (WCAG 2.2)."""
+
+    def luminance(color: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"[0-9]+", color)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(first), luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("look", ["", "dark"])
+async def test_placeholders_can_be_read(page, shop, look):
+    """axe does not look at them."""
+    await mount(page, shop, ("number", "a"), open_page=f"/places?look={look}")
+    color = await box(page, "a", "number").evaluate("(input) => getComputedStyle(input, '::placeholder').color")
+    assert contrast(color, await page.evaluate("getComputedStyle(document.querySelector('#a')).backgroundColor")) >= 4.5
 
 
 async def test_a_page_that_follows_the_device_is_followed(page, shop):
