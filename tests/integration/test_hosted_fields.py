@@ -171,7 +171,7 @@ async def test_the_same_card_gets_a_new_token_each_time(fields):
         (b"[]", "fields_request_invalid"),
         (b'{"number":4242424242424242}', "fields_request_invalid"),
         (b'{"number":"4242424242424242","number":"4242424242424242"}', "fields_request_invalid"),
-        (b'{"name":"\\ud800"}', "fields_request_invalid"),
+        (b'{"number":"4242424242424242","name":"\\ud800"}', "fields_request_invalid"),
         ({"number": CARD["number"], "iban": "DE89370400440532013000"}, "fields_request_invalid"),
         ({"number": CARD["number"], "token": "tok_x"}, "fields_request_invalid"),
         ({"number": CARD["number"], "pan": "x"}, "fields_request_invalid"),
@@ -187,7 +187,8 @@ async def test_the_same_card_gets_a_new_token_each_time(fields):
 async def test_what_is_not_right_is_refused_and_stays_unsaid(fields, document, code):
     async with fields.call("/v1/tokens", document, origin=None) as answer:
         told = await answer.json(content_type=None)
-        assert told["code"] in (code, "field_session_ended")
+        # Without a session, too, what is no document of ours is told as that.
+        assert told["code"] in ((code,) if isinstance(document, bytes) else (code, "field_session_ended"))
     if isinstance(document, dict):
         status, told = await fields.submit(document)
         assert (status // 100, told["code"]) == (4, code)
