@@ -46,7 +46,7 @@ async def found(page) -> list[str]:
 @pytest.mark.parametrize(("language", "look"), [("de", ""), ("ar", ""), ("en", "dark")])
 async def test_axe_finds_nothing(page, shop, witness, language, look):
     places = {"number": "a", "expiry": "b", "cvc": "c", "iban": "d", "account": "e", "routing": "f"}
-    fields = list(places.items())
+    fields = list(places.items())[: 2 if look else None]
     await mount(page, shop, *fields, open_page=f"/places?lang={language}&look={look}")
     if language == "de":
         assert await found(page) == []
