@@ -40,7 +40,8 @@ demo: setup ## the whole story on this machine; ONCE=1 tells it once and exits
 
 test: $(VENV)/.dev ## all checks and all tests
 	@$(MAKE) --no-print-directory check softhsm
-	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long"
+	@"$(CURDIR)/$(BIN)/python" -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long"; \
+	  status=$$?; "$(CURDIR)/$(BIN)/python" -m tests.harness.browser; exit $$status
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	@"$(CURDIR)/$(BIN)/python" -m ruff format --check --quiet .

@@ -73,8 +73,8 @@ async function post(path, body, sayings = {}) {
   } catch {
     throw failed("network_failed");
   }
-  const told = await answer.json().catch(() => ({}));
-  if (answer.ok) return told;
+  const told = (await answer.json().catch(() => null)) ?? {};
+  if (answer.ok && (told.session ?? told.token)) return told;
   const seconds = Number(answer.headers.get("Retry-After"));
   throw failed(told.code ?? "tokenize_failed", { retry: told.retry, retryAfter: seconds > 0 ? seconds : undefined });
 }
@@ -176,7 +176,6 @@ class Field {
     const query = new URLSearchParams({ key, origin: location.origin, field: this.type, channel, locale });
     frame.src = `${ORIGIN}/v1/frame?${query}`;
     frame.title = `Panless ${this.type}`;
-    frame.allow = "autofill";
     frame.referrerPolicy = "no-referrer";
     const looks = { border: 0, display: "block", width: "100%", height: "24px", opacity: 0, "color-scheme": this.#scheme() };
     for (const [name, value] of Object.entries(looks)) frame.style.setProperty(name, value);
@@ -268,8 +267,11 @@ class Field {
   }
 
   #loaded() {
-    // A frame that loads again, because its element was moved, has lost what was typed and what it was asked.
-    this.#fail(new PanlessError({ code: "field_unreachable", field: this.type }));
+    if (this.#state === "ready") {
+      // Its element was moved, and it loads again: what was typed is lost, and what it was asked.
+      this.#fail(new PanlessError({ code: "field_unreachable", field: this.type }));
+      this.#state = "loading";
+    }
     const { placeholder, label, messages } = this.#options;
     this.#say("init", { options: { style: this.#style, scheme: this.#scheme(), placeholder, label, messages } });
   }
@@ -374,6 +376,7 @@ function Panless(key, options) {
     fields: (given) => new Group(key, { ...shared, ...only(given, ["locale", "style", "token"], "fields()") }),
     wallet: async (wallet, payload) => {
       if (wallet !== "apple_pay" && wallet !== "google_pay") throw misused("the wallet has to be apple_pay or google_pay.");
+      if (!payload || !["string", "object"].includes(typeof payload)) throw misused("the payload has to be an object or text.");
       const text = typeof payload === "string" ? payload : JSON.stringify(payload);
       return inSession(key, (session) => post("/v1/tokens", { session, wallet, payload: text }));
     },
