@@ -23,7 +23,7 @@ async def paid(page, demo, number: str) -> str:
         await page.wait_for_selector(f"#{name}.panless-empty iframe")
         await frame_of(page, name).locator("input:not([tabindex='-1'])").press_sequentially(text)
     await page.click("button")
-    await page.wait_for_function("document.querySelector('#audit').rows.length > 0")
+    await page.locator("#audit tr").first.wait_for()
     return await page.inner_text("#message")
 
 

@@ -223,6 +223,7 @@ async def test_the_height_of_a_field_does_not_tell_what_is_typed(page, shop):
         page, shop, ("number", "a", {"style": {"base": {"fontFamily": "monospace, cursive", "lineHeight": "2"}}})
     )
     heights = "window.messages.map(JSON.parse).filter(({ type }) => type === 'height').map(({ height }) => height)"
+    await page.wait_for_function(f"{heights}.length > 0")
     before = set(await page.evaluate(heights))
     await fill_in(page, ("number", "a", "123 457"))
     assert set(await page.evaluate(heights)) == before
