@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 
 from tests.harness.mounting import box, message, mount
+from tests.harness.waiting import until
 
 PICTURES = Path(__file__).parents[2] / "build" / "screenshots"
 PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1100, "height": 800}
@@ -104,7 +105,7 @@ async def test_a_page_that_follows_the_device_is_followed(page, shop):
     scheme = "() => getComputedStyle(document.documentElement).colorScheme"
     assert await box(page, "a", "number").evaluate(scheme) == "light"
     await page.emulate_media(color_scheme="dark")
-    await page.wait_for_function("getComputedStyle(document.querySelector('iframe')).colorScheme === 'dark'")
+    await until(lambda: page.evaluate("getComputedStyle(document.querySelector('iframe')).colorScheme === 'dark'"))
     assert await box(page, "a", "number").evaluate(scheme) == "dark"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.mounting import box, events, message, mount, tokenize
 from tests.harness.shop_page import Shop, selling
+from tests.harness.waiting import until
 
 VISA = "4242424242424242"
 FRAME = re.compile(r"/v1/frame\?")
@@ -194,7 +195,7 @@ async def test_a_frame_on_a_page_that_it_was_not_made_for_stays_dark(page, shop,
 async def test_messages_and_styles_that_are_refused_are_told(page, shop):
     style = {"base": {"color": "#123456", "backgroundImage": "url(https://evil.example/)"}, "hover": {}}
     await mount(page, shop, ("number", "a", {"style": style}))
-    await page.wait_for_function("one.events.some(([name]) => name === 'error')")
+    await until(lambda: page.evaluate("one.events.some(([name]) => name === 'error')"))
     (told,) = await events(page, "error")
     assert told["error"]["code"] == "style_refused"
     assert told["error"]["message"] == "Not on the list of styles: base.backgroundImage, hover."

@@ -9,6 +9,7 @@ import pytest
 from tests.harness.browser import frame_of, seen_by
 from tests.harness.mounting import box, events, mount, tokenize
 from tests.harness.shop_page import Shop, selling
+from tests.harness.waiting import until
 
 VISA = "4242424242424242"
 CVC = "739"
@@ -107,7 +108,7 @@ async def test_a_frame_of_the_page_with_the_same_channel_learns_nothing(page, sh
       }
     }"""
     await page.evaluate(ask, [channel, shop.fields])
-    await page.wait_for_function("window.messages.filter((text) => text.includes('\"id\":7')).length >= 2")
+    await until(lambda: page.evaluate("window.messages.filter((text) => text.includes('\"id\":7')).length >= 2"))
     assert await held(page, witness, shop) == []
     error = (await tokenize(page))["error"]
     assert (error["code"], error["field"]) == ("field_repeated", "number")
@@ -213,7 +214,7 @@ async def test_last_digits_are_told_once_the_number_is_left(page, shop):
     await page.locator("#a.panless-complete").wait_for()
     assert [state.get("last4") for state in await events(page, "change")] == [None] * len(await events(page, "change"))
     await page.keyboard.press("Tab")
-    await page.wait_for_function("one.events.some(([, detail]) => detail.last4 === '2222')")
+    await until(lambda: page.evaluate("one.events.some(([, detail]) => detail.last4 === '2222')"))
     allowed = {"field", "empty", "complete", "valid", "error", "brand", "last4"}
     assert all(state.keys() <= allowed for state in await events(page, "change"))
 
@@ -223,7 +224,7 @@ async def test_the_height_of_a_field_does_not_tell_what_is_typed(page, shop):
         page, shop, ("number", "a", {"style": {"base": {"fontFamily": "monospace, cursive", "lineHeight": "2"}}})
     )
     heights = "window.messages.map(JSON.parse).filter(({ type }) => type === 'height').map(({ height }) => height)"
-    await page.wait_for_function(f"{heights}.length > 0")
+    await until(lambda: page.evaluate(f"{heights}.length > 0"))
     before = set(await page.evaluate(heights))
     await fill_in(page, ("number", "a", "123 457"))
     assert set(await page.evaluate(heights)) == before

@@ -82,7 +82,7 @@ async def test_the_brand_decides_how_long_the_code_is(page, shop):
     assert await box(page, "c", "cvc").input_value() == "1234"
     assert [detail["brand"] for detail in await events(page, "brand")] == ["amex"]
     await box(page, "a", "number").fill("4242424242424242")
-    await page.wait_for_function("one.events.filter(([name]) => name === 'brand').length === 2")
+    await until(lambda: page.evaluate("one.events.filter(([name]) => name === 'brand').length === 2"))
     await box(page, "c", "cvc").press("End")
     await box(page, "c", "cvc").press("Backspace")
     await box(page, "c", "cvc").blur()
@@ -128,7 +128,7 @@ async def test_tab_goes_through_the_fields_in_the_order_of_the_page(page, shop):
     await page.locator("#b.panless-focus").wait_for()
     assert await page.locator(".panless-focus").count() == 1
     await page.keyboard.press("Enter")
-    await page.wait_for_function("one.events.some(([name]) => name === 'enter')")
+    await until(lambda: page.evaluate("one.events.some(([name]) => name === 'enter')"))
 
 
 async def test_the_browser_fills_in_a_card_across_the_frames(page, shop, witness):
