@@ -10,26 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
-from vault import field_sessions
 from vault.audit.event import Event, Outcome
 from vault.braking import Brakes
 from vault.errors import (
     FieldSessionEnded,
     NotAToken,
-    OriginNotAllowed,
     PanlessError,
-    PublishableKeyUnknown,
     TokenExpired,
     TokenOfWrongKind,
     TokenRejected,
     TokenUnknown,
     VelocityExceeded,
 )
-from vault.field_sessions import FieldSession
+from vault.field_sessions import FieldSession, Opened
 from vault.keys.keyring import Keyring
 from vault.kinds import PAN
 from vault.opening import Opening
@@ -37,18 +34,13 @@ from vault.recorded import event, velocity_event
 from vault.requests import Context, NewValue, Reference
 from vault.sealing import Sealed, Sealing
 from vault.sensitive import Sensitive
-from vault.store.batch import Batcher
-from vault.store.database import Pool
-from vault.store.publishable_keys import PublishableKeyRow, find_keys
 from vault.store.records import Known, Records, Wanted
 from vault.store.rows import Write
 from vault.store.writer import Writer
-from vault.tokens import Token, read_type_id, recognise, type_id
+from vault.tokens import Token, recognise
 from vault.velocity import Count, Then, origin_subject
 
-KEY_PREFIX = "pk"
 RULE = "fields.address"
-LOOK_UP_LIMIT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +54,11 @@ class FieldRules:
     reuse_tokens: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A session that may be used, and its publishable key."""
-
-    session: FieldSession
-    key: PublishableKeyRow
-
-    @property
-    def text(self) -> str:
-        """The publishable key as pages have it."""
-        return type_id(KEY_PREFIX, self.key.id)
-
-
 class Collecting:
-    """Hosted fields of one vault."""
+    """Takes in, for one vault, what comes with a session."""
 
     def __init__(
         self,
-        pool: Pool,
         keyring: Keyring,
         *,
         sealing: Sealing,
@@ -95,40 +73,6 @@ class Collecting:
         self._records = records
         self._writer = writer
         self._brakes = brakes
-        self._keys: Batcher[UUID, PublishableKeyRow | None] = Batcher(partial(find_keys, pool), limit=LOOK_UP_LIMIT)
-
-    async def close(self) -> None:
-        await self._keys.close()
-
-    async def key(self, text: str, origin: str) -> PublishableKeyRow:
-        """Return the publishable key that a page of an origin may use.
-
-        Raises PublishableKeyUnknown, OriginNotAllowed or StoreError. Nothing is recorded: it is no secret, and
-        strangers could fill the log.
-        """
-        identifier = read_type_id(KEY_PREFIX, text)
-        return await self._key(identifier, origin)
-
-    async def _key(self, identifier: UUID | None, origin: str) -> PublishableKeyRow:
-        row = await self._keys.submit(identifier) if identifier is not None else None
-        if row is None:
-            raise PublishableKeyUnknown
-        if origin not in row.origins:
-            raise OriginNotAllowed
-        return row
-
-    async def begin(self, text: str, origin: str, lifetime: timedelta) -> tuple[str, datetime]:
-        """Return a new session for a page of an origin, and when it ends; raises what `key` does, or a KeyFailure."""
-        key = await self.key(text, origin)
-        session = FieldSession.begin(key.id, origin, lifetime)
-        return await field_sessions.sealed(session, self._keyring, key.tenant), session.ends
-
-    async def open(self, text: str) -> Opened:
-        """Return the session that a text is; raises FieldSessionEnded, or what `key` does."""
-        session, mac = field_sessions.read(text)
-        key = await self._key(session.key, session.origin)
-        await field_sessions.verify(session, mac, self._keyring, key.tenant)
-        return Opened(session, key)
 
     async def tokenize(
         self,

@@ -29,6 +29,7 @@ from vault.errors import (
     NotAToken,
     PanlessError,
 )
+from vault.field_sessions import FieldSessions
 from vault.heartbeat import Heartbeat
 from vault.keys.keks import Keks
 from vault.keys.keyring import Keyring
@@ -84,8 +85,8 @@ class Vault:
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
         self._revealing = Revealing(self._opening, self._writer, self._brakes)
         self._writer.crossed = self._revealing.crossed
+        self.field_sessions = FieldSessions(pool, self._keyring)
         self.collecting = Collecting(
-            pool,
             self._keyring,
             sealing=self._sealing,
             opening=self._opening,
@@ -122,7 +123,7 @@ class Vault:
         """Finish all writes, then disconnect."""
         await self._heartbeat.stop()
         await self._revealing.close()
-        await self.collecting.close()
+        await self.field_sessions.close()
         await self._writer.close()
         await self.checkpointing.stop()
         await self._opening.close()

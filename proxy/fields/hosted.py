@@ -26,8 +26,9 @@ from proxy.fields.client import client_of
 from proxy.fields.page import Frame, page, page_headers
 from proxy.fields.submission import Submission, read, read_texts
 from proxy.rewrite.media import BodyType
-from vault.collecting import FieldRules, Opened
+from vault.collecting import FieldRules
 from vault.errors import FieldSessionEnded, OriginNotAllowed, PanlessError
+from vault.field_sessions import Opened
 from vault.service import Vault
 from vault.tokens import Token
 
@@ -43,6 +44,7 @@ class HostedFields:
 
     def __init__(self, vault: Vault, metrics: Metrics, config: Config) -> None:
         listener, rules = config.listen.fields, config.fields
+        self._sessions = vault.field_sessions
         self._collecting = vault.collecting
         self._metrics = metrics
         self._url = listener.url if listener else None
@@ -67,7 +69,7 @@ class HostedFields:
 
     async def _frame(self, query: str) -> web.Response:
         frame = Frame.read(query)
-        key = await self._collecting.key(frame.key, frame.origin)
+        key = await self._sessions.key(frame.key, frame.origin)
         nonce = secrets.token_urlsafe(18)
         return web.Response(body=page(frame, assets(), nonce), headers=page_headers(nonce, key.origins))
 
@@ -94,13 +96,13 @@ class HostedFields:
 
     async def _session(self, body: bytes, origin: str) -> web.Response:
         key = read_texts(body).get("key", "")
-        session, ends = await self._collecting.begin(key, origin, self._lifetime)
+        session, ends = await self._sessions.begin(key, origin, self._lifetime)
         return web.json_response({"session": session, "expires_at": ends.isoformat().replace("+00:00", "Z")})
 
     async def _tokens(
         self, request: web.BaseRequest, given: Submission, origin: str, exchange: Exchange
     ) -> web.Response:
-        opened = await self._collecting.open(given.session)
+        opened = await self._sessions.open(given.session)
         if not self._is_own(request, origin):
             if origin != opened.session.origin or given.wallet is None:
                 raise OriginNotAllowed

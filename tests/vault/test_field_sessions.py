@@ -37,22 +37,22 @@ async def key(database):
 
 
 async def test_a_session_is_spent_with_what_it_was_for(vault, owner, key, context):
-    text, ends = await vault.collecting.begin(key, SHOP, HOUR)
+    text, ends = await vault.field_sessions.begin(key, SHOP, HOUR)
     assert abs(ends - datetime.now(UTC) - HOUR) < timedelta(minutes=1)
     assert await owner.fetchval("SELECT count(*) FROM used_sessions") == 0
-    opened = await vault.collecting.open(text)
+    opened = await vault.field_sessions.open(text)
     await vault.collecting.tokenize(opened, CARD, context, RULES)
     assert await owner.fetchval("SELECT count(*) FROM used_sessions") == 1
     with pytest.raises(FieldSessionEnded):
-        await vault.collecting.tokenize(await vault.collecting.open(text), CARD, context, RULES)
+        await vault.collecting.tokenize(await vault.field_sessions.open(text), CARD, context, RULES)
     assert await owner.fetchval("SELECT count(*) FROM tokens") == 1
 
 
 async def test_two_processes_do_not_take_one_session_twice(open_vault, key, context, owner):
     first, second = await open_vault(), await open_vault()
-    text, _ = await first.collecting.begin(key, SHOP, HOUR)
+    text, _ = await first.field_sessions.begin(key, SHOP, HOUR)
     for vault in (first, second):
-        opened = await vault.collecting.open(text)
+        opened = await vault.field_sessions.open(text)
         try:
             await vault.collecting.tokenize(opened, CARD, context, RULES)
         except FieldSessionEnded:
@@ -61,17 +61,17 @@ async def test_two_processes_do_not_take_one_session_twice(open_vault, key, cont
 
 
 async def test_a_session_ends_with_its_time(vault, key):
-    text, _ = await vault.collecting.begin(key, SHOP, timedelta(seconds=-1))
+    text, _ = await vault.field_sessions.begin(key, SHOP, timedelta(seconds=-1))
     with pytest.raises(FieldSessionEnded):
-        await vault.collecting.open(text)
+        await vault.field_sessions.open(text)
 
 
 async def test_nobody_lends_a_session_to_another_page_or_makes_one(vault, key, database):
     """What it says of itself is changed, and sealed with another tenant's key: neither is taken."""
     theirs = await add_publishable_key(database, "theirs", "other", [SHOP, "https://evil.example"])
-    text, _ = await vault.collecting.begin(theirs, SHOP, HOUR)
+    text, _ = await vault.field_sessions.begin(theirs, SHOP, HOUR)
     session, mac = field_sessions.read(text)
-    mine = await vault.collecting.key(key, SHOP)
+    mine = await vault.field_sessions.key(key, SHOP)
     forged = FieldSession(session.id, session.ends, mine.id, SHOP)
     later = FieldSession(session.id, session.ends + HOUR, session.key, SHOP)
     moved = FieldSession(session.id, session.ends, session.key, "https://evil.example")
@@ -83,40 +83,40 @@ async def test_nobody_lends_a_session_to_another_page_or_makes_one(vault, key, d
 
 async def test_a_session_outlives_a_rotation_that_is_under_way(working, open_vault, key, context):
     vault = await open_vault()
-    text, _ = await vault.collecting.begin(key, SHOP, HOUR)
+    text, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
     async with working() as opened:
         await rotate_fingerprint_keys(opened)
     # Its key is gone: the page gets another session, and nothing is lost.
     with pytest.raises(FieldSessionEnded):
-        await vault.collecting.open(text)
-    again, _ = await vault.collecting.begin(key, SHOP, HOUR)
-    assert (await vault.collecting.open(again)).session.origin == SHOP
+        await vault.field_sessions.open(text)
+    again, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
+    assert (await vault.field_sessions.open(again)).session.origin == SHOP
 
 
 async def test_a_key_is_for_its_origins_until_it_is_revoked(vault, key, database):
     with pytest.raises(OriginNotAllowed):
-        await vault.collecting.begin(key, "https://shop.example.evil.example", HOUR)
+        await vault.field_sessions.begin(key, "https://shop.example.evil.example", HOUR)
     await revoke_publishable_key(database, "page")
     with pytest.raises(PublishableKeyUnknown):
-        await vault.collecting.begin(key, SHOP, HOUR)
+        await vault.field_sessions.begin(key, SHOP, HOUR)
     for wrong in ("", "pk_", key[:-1], key.upper(), "plk_" + key[3:]):
         with pytest.raises(PublishableKeyUnknown):
-            await vault.collecting.begin(wrong, SHOP, HOUR)
+            await vault.field_sessions.begin(wrong, SHOP, HOUR)
 
 
 async def test_what_goes_over_the_limit_is_not_stored_and_leaves_the_session(vault, owner, key, context):
     rules = FieldRules({60: 10**6, 86400: 1})
-    text, _ = await vault.collecting.begin(key, SHOP, HOUR)
-    await vault.collecting.tokenize(await vault.collecting.open(text), CARD, context, rules)
-    text, _ = await vault.collecting.begin(key, SHOP, HOUR)
+    text, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
+    await vault.collecting.tokenize(await vault.field_sessions.open(text), CARD, context, rules)
+    text, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
     for _ in range(3):
         with pytest.raises(VelocityExceeded):
-            await vault.collecting.tokenize(await vault.collecting.open(text), CARD, context, rules)
+            await vault.collecting.tokenize(await vault.field_sessions.open(text), CARD, context, rules)
     assert await owner.fetchval("SELECT count(*) FROM tokens") == 1
     assert await owner.fetchval("SELECT count(*) FROM used_sessions") == 1
     told = "SELECT count(*) FROM audit_events WHERE convert_from(body, 'utf8') LIKE '%velocity.throttle%'"
     assert await owner.fetchval(told) == 1
-    await vault.collecting.tokenize(await vault.collecting.open(text), CARD, context, RULES)
+    await vault.collecting.tokenize(await vault.field_sessions.open(text), CARD, context, RULES)
 
 
 async def test_sessions_that_are_over_are_forgotten(vault, owner, key, context):
@@ -133,8 +133,8 @@ async def test_a_code_is_for_a_card_that_can_be_used_still(vault, owner, key, co
     code = [NewValue(CVC, Sensitive("123"), "cvc")]
 
     async def leased(token: str) -> None:
-        text, _ = await vault.collecting.begin(key, SHOP, HOUR)
-        await vault.collecting.tokenize(await vault.collecting.open(text), code, context, RULES, card=token)
+        text, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
+        await vault.collecting.tokenize(await vault.field_sessions.open(text), code, context, RULES, card=token)
 
     await leased(str(card))
     with pytest.raises(TokenOfWrongKind):
