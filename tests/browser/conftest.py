@@ -78,6 +78,7 @@ async def timed(browser: Browser, shop: Shop) -> AsyncIterator[Page]:
     """A page whose clock the test moves: a context of its own, for it is the clock of a whole one."""
     async with watched(browser) as seen:
         alone = await seen.context.new_page()
-        await alone.clock.install()
+        await alone.clock.install(time=0)
+        await alone.clock.pause_at(1000)  # it would go on by itself
         yield alone
         assert seen.strangers == []

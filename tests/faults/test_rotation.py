@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from asyncio.subprocess import DEVNULL
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,9 @@ async def killed(config: Path, command: list[str], seconds: float) -> bool:
     try:
         await asyncio.wait_for(process.wait(), seconds)
     except TimeoutError:
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        return True
-    return False
+        with suppress(ProcessLookupError):  # it has just ended
+            process.send_signal(signal.SIGKILL)
+    return await process.wait() == -signal.SIGKILL
 
 
 @pytest.fixture
