@@ -3,14 +3,15 @@
 Rules:
 1. A session is spent in the commit that stores what it was for; whatever is refused has not spent it.
 2. What one address hands in is counted in that commit, too, and what would go over a limit is not stored.
-3. A token that a browser sees is a new one: the time in it must not tell whether the card was known before.
+3. What is refused to strangers costs nobody else: it is remembered here, and does not join the others' commit again.
+4. A token that a browser sees is a new one: the time in it must not tell whether the card was known before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -19,7 +20,6 @@ from vault.braking import Brakes
 from vault.errors import (
     FieldSessionEnded,
     NotAToken,
-    PanlessError,
     TokenExpired,
     TokenOfWrongKind,
     TokenRejected,
@@ -30,6 +30,7 @@ from vault.field_sessions import FieldSession, Opened
 from vault.keys.keyring import Keyring
 from vault.kinds import PAN
 from vault.opening import Opening
+from vault.recent import Recent
 from vault.recorded import event, velocity_event
 from vault.requests import Context, NewValue, Reference
 from vault.sealing import Sealed, Sealing
@@ -73,6 +74,7 @@ class Collecting:
         self._records = records
         self._writer = writer
         self._brakes = brakes
+        self._recent = Recent()
 
     async def tokenize(
         self,
@@ -90,15 +92,40 @@ class Collecting:
         """
         tenant, subject = opened.key.tenant, origin_subject(context.origin)
         counts = [Count(subject, seconds, 1, most, RULE, Then.THROTTLE) for seconds, most in rules.windows.items()]
+        self._recent.check(opened.session.id, subject)
+        self._brakes.check((subject,))
         try:
-            self._brakes.check((subject,))
             of = await self._card(card, tenant) if card is not None else None
             new = [replace(each, fresh=not rules.reuse_tokens, card=of) for each in values]
             write = partial(self._write, new, tenant, context, session=opened.session, counts=counts)
-            return await self._keyring.while_changing(write)
-        except (FieldSessionEnded, TokenRejected, VelocityExceeded) as error:
-            await self._record_refusal(error, tenant, context, counts)
+            tokens = await self._keyring.while_changing(write)
+        except FieldSessionEnded:
+            self._recent.spent(opened.session.id)
             raise
+        except TokenRejected as error:
+            refusal = event(context, "tokenize", Outcome.DENIED, code=error.code, tenant=tenant)
+            await self._counted(Write(lambda _tokens: refusal, counts=counts), counts)
+            raise
+        except VelocityExceeded as error:
+            await self._limited(error, counts)
+            raise
+        self._recent.spent(opened.session.id)
+        return tokens
+
+    async def _counted(self, write: Write, counts: Sequence[Count]) -> None:
+        """Record a refusal, which counts as what it refuses; raises VelocityExceeded in its place."""
+        try:
+            await self._writer.write(write)
+        except VelocityExceeded as error:
+            await self._limited(error, counts)
+            raise
+
+    async def _limited(self, error: VelocityExceeded, counts: Sequence[Count]) -> None:
+        """Let the address wait; the first refusal of a window is recorded: strangers must not fill the log."""
+        self._recent.wait(str(error.ids["subject"]), timedelta(seconds=int(error.ids["seconds"])))
+        if (count := await self._brakes.refused(error, counts)) is not None:
+            told = velocity_event(count)
+            await self._writer.write(Write(lambda _tokens: told))
 
     async def _write(
         self,
@@ -137,18 +164,6 @@ class Collecting:
         if row.expires_at is not None and row.expires_at <= datetime.now(UTC):
             raise TokenExpired(token=str(token))
         return token.id
-
-    async def _record_refusal(
-        self, error: PanlessError, tenant: str, context: Context, counts: Sequence[Count]
-    ) -> None:
-        """Of what goes over a limit only the first in each window is recorded: strangers must not fill the log."""
-        if isinstance(error, VelocityExceeded):
-            if (count := await self._brakes.refused(error, counts)) is None:
-                return
-            told = velocity_event(count)
-        else:
-            told = event(context, "tokenize", Outcome.DENIED, code=error.code, tenant=tenant)
-        await self._writer.write(Write(lambda _tokens: told))
 
 
 def _event(sealed: Sealed, tenant: str, context: Context, final: Sequence[Known]) -> Event:

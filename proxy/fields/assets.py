@@ -15,6 +15,11 @@ from types import MappingProxyType
 
 _EXPORTS = ("export { Panless };", "export default Panless;")
 _SCRIPT = "__PANLESS_SCRIPT__"
+# An image named currentScript in the page would be found in its place, and say where the fields are.
+_OWN_ELEMENT = (
+    "(document.currentScript instanceof HTMLScriptElement ? document.currentScript.src : "
+    '(() => { throw new TypeError("Panless: something in the page is named currentScript."); })())'
+)
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
@@ -71,7 +76,7 @@ def assets() -> Assets:
 def _plain_script(source: str) -> str:
     """Return the module as a plain script that sets `Panless`."""
     body = "\n".join(line for line in source.splitlines() if line not in _EXPORTS)
-    body = body.replace(_SCRIPT, "document.currentScript.src")
+    body = body.replace(_SCRIPT, _OWN_ELEMENT)
     return f"(() => {{\n{body}\nglobalThis.Panless = Panless;\n}})();\n"
 
 

@@ -64,7 +64,9 @@ class Submission:
         if main is not None:
             kind = _KINDS[main]
             about = kind.describe(kind.normalise(self.texts[main], main))
-            found = {"token": by_name.pop(main), "brand": about.brand, "last4": about.last4}
+            # Any beginning of an account number is one: its last digits, asked for again and again, would tell it all.
+            last4 = about.last4 if main != "account" else None
+            found = {"token": by_name.pop(main), "brand": about.brand, "last4": last4}
         elif self.card is not None:
             found = {"token": self.card}
         found |= by_name | {"expiry": self.expiry, "wallet": self.wallet}

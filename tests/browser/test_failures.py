@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from tests.harness.mounting import box, events, message, mount, tokenize
+from tests.harness.mounting import box, events, fill_in, message, mount, tokenize
 from tests.harness.shop_page import Shop, selling
 from tests.harness.waiting import until
 
@@ -198,5 +198,63 @@ async def test_messages_and_styles_that_are_refused_are_told(page, shop):
     await until(lambda: page.evaluate("one.events.some(([name]) => name === 'error')"))
     (told,) = await events(page, "error")
     assert told["error"]["code"] == "style_refused"
-    assert told["error"]["message"] == "Not on the list of styles: base.backgroundImage, hover."
+    assert told["error"]["message"] == "Not on the list of styles, or not with this value: base.backgroundImage, hover."
     assert await box(page, "a", "number").evaluate("(i) => getComputedStyle(i).color") == "rgb(18, 52, 86)"
+
+
+async def test_what_a_page_puts_together_wrongly_is_a_mistake_of_the_page(page, shop):
+    """None of these is the customer's to mend, and none is asked of Panless."""
+    await mount(page, shop, ("number", "a"), ("iban", "b"))
+    assert "do not go together" in (await tokenize(page))["error"]["message"]
+    await mount(page, shop, ("routing", "a"))
+    assert "no token for this" in (await tokenize(page))["error"]["message"]
+    await mount(page, shop, ("cvc", "a"))
+    assert "no token for this" in (await tokenize(page))["error"]["message"]
+    in_page = "document.body.appendChild(document.createElement('input'))"
+    for sentence, script in (
+        ("one of a card", "Panless(key).fields({ token: '4242' })"),
+        ("a cvc field only", f"Panless(key).fields({{ token: 'tok_{'0' * 26}' }}).create('number')"),
+        ("mount it into a <div>", "Panless(key).fields().create('cvc').mount(document.createElement('input'))"),
+    ):
+        wrapped = f"(key) => {{ try {{ {script} }} catch (error) {{ return `${{error.name}}: ${{error.message}}` }} }}"
+        said = await page.evaluate(wrapped.replace("document.createElement('input')", in_page), shop.key)
+        assert said.startswith("TypeError: Panless: ") and sentence in said
+
+
+async def test_a_field_that_the_page_lost_fails_the_whole(page, shop):
+    """Else the card would be paid without its code, and nobody would know."""
+    await mount(page, shop, ("number", "a"), ("expiry", "b"), ("cvc", "c"))
+    await fill_in(page, ("number", "a", VISA), ("expiry", "b", "1240"), ("cvc", "c", "123"))
+    await page.evaluate("document.querySelector('#c').replaceChildren()")
+    assert (await tokenize(page))["error"]["code"] == "field_unreachable"
+
+
+async def test_a_page_that_may_not_have_fields_is_told_why(page, shop, witness):
+    async with selling(Shop(shop.fields, shop.key)) as stranger:
+        await page.goto(stranger.url + "/places")
+        script = """(key) => {
+          const group = Panless(key).fields();
+          group.create("number").mount("#a");
+          return group.tokenize().catch(({ code, retry }) => ({ code, retry }));
+        }"""
+        error = await page.evaluate(script, shop.key)
+        assert (error["code"], error["retry"]) == ("origin_not_allowed", "after_correction")
+        assert any("panless key add NAME --origin" in line and stranger.url in line for line in witness.console)
+
+
+async def test_focus_is_given_once_there_is_a_field(page, shop):
+    await page.goto(shop.url + "/places")
+    await page.evaluate("(key) => { Panless(key).fields().create('number').mount('#a').focus() }", shop.key)
+    await page.locator("#a.panless-focus").wait_for()
+    await page.keyboard.type("4242")
+    assert await box(page, "a", "number").input_value() == "4242"
+
+
+async def test_enter_submits_the_form_that_a_field_is_in(page, shop, hosted):
+    await page.goto(shop.url)
+    await page.evaluate(
+        "window.submitted = 0; document.querySelector('form').addEventListener('submit', () => submitted++)"
+    )
+    number = page.frame_locator("#number iframe").locator("input[name=number]")
+    await number.press("Enter")
+    await until(lambda: page.evaluate("submitted === 1"))

@@ -14,13 +14,13 @@ from proxy.fields.assets import assets
 CHECKOUT = """\
 const fields = Panless(document.body.dataset.key).fields();
 for (const name of ["number", "expiry", "cvc"]) fields.create(name).mount(`#${name}`);
-const form = document.querySelector("form");
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const card = await fields.tokenize({ name: form.elements.holder.value }).catch((error) => ({ error }));
-  const said = document.querySelector("#result");
-  if (card.error) return (said.textContent = card.error.message);
-  await fetch("/pay", { method: "POST", body: JSON.stringify(card) }).then(() => (said.textContent = "Paid"));
+const [form, button, said] = ["form", "button", "#result"].map((what) => document.querySelector(what));
+form.addEventListener("submit", (event) => {
+  event.preventDefault(), (button.disabled = true);
+  const pay = (card) => fetch("/pay", { method: "POST", body: JSON.stringify(card) });
+  const paying = fields.tokenize({ name: form.elements.holder.value }).then(pay);
+  const told = paying.then(({ ok }) => (ok ? "Paid" : "The payment was not made."), ({ message }) => message);
+  told.then((text) => (said.textContent = text)).finally(() => (button.disabled = false));
 });
 """
 

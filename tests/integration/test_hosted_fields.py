@@ -42,8 +42,10 @@ async def test_a_session_is_good_for_one_card_also_for_two_at_once(fields):
     assert sorted(status for status, _ in both) == [200, 403]
     status, answer = await fields.submit(CARD | {"session": session})
     assert (status, answer["code"]) == (403, "field_session_ended")
-    denied = await fields.panless.events("--action", "tokenize", "--outcome", "denied")
-    assert {event["code"] for event in denied} == {"field_session_ended"}
+    # Counted, and not recorded: with one session anybody could fill the log.
+    assert await fields.panless.events("--action", "tokenize", "--outcome", "denied") == []
+    async with fields.client.get(f"{fields.panless.urls['admin']}/metrics") as metrics:
+        assert 'code="field_session_ended",listener="fields"' in await metrics.text()
 
 
 async def test_what_is_refused_does_not_spend_the_session(fields):
@@ -109,7 +111,7 @@ async def test_other_kinds_become_tokens(fields):
     status, answer = await fields.submit({"iban": "DE89 3704 0044 0532 0130 00", "name": "Ada"})
     assert (status, answer.keys(), answer["last4"]) == (200, {"token", "last4", "name"}, "3000")
     status, answer = await fields.submit({"account": "000123456789", "routing": "021000021"})
-    assert (status, answer.keys()) == (200, {"token", "routing", "last4"})
+    assert (status, answer.keys()) == (200, {"token", "routing"})
 
 
 async def test_a_code_for_a_saved_card_is_leased_again(fields):

@@ -22,6 +22,7 @@ from vault.field_sessions import FieldSession
 from vault.kinds import CVC, IBAN, PAN
 from vault.requests import NewValue, TokenLimits
 from vault.sensitive import Sensitive
+from vault.tokens import mint
 from vault.upkeep.keychain.fingerprints import rotate_fingerprint_keys
 from vault.upkeep.publishable_keys import add_publishable_key, revoke_publishable_key
 
@@ -104,7 +105,8 @@ async def test_a_key_is_for_its_origins_until_it_is_revoked(vault, key, database
             await vault.field_sessions.begin(wrong, SHOP, HOUR)
 
 
-async def test_what_goes_over_the_limit_is_not_stored_and_leaves_the_session(vault, owner, key, context):
+async def test_what_goes_over_the_limit_is_not_stored_and_leaves_the_session(open_vault, owner, key, context):
+    vault, another = await open_vault(), await open_vault()
     rules = FieldRules({60: 10**6, 86400: 1})
     text, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
     await vault.collecting.tokenize(await vault.field_sessions.open(text), CARD, context, rules)
@@ -116,7 +118,7 @@ async def test_what_goes_over_the_limit_is_not_stored_and_leaves_the_session(vau
     assert await owner.fetchval("SELECT count(*) FROM used_sessions") == 1
     told = "SELECT count(*) FROM audit_events WHERE convert_from(body, 'utf8') LIKE '%velocity.throttle%'"
     assert await owner.fetchval(told) == 1
-    await vault.collecting.tokenize(await vault.field_sessions.open(text), CARD, context, RULES)
+    await another.collecting.tokenize(await another.field_sessions.open(text), CARD, context, RULES)
 
 
 async def test_sessions_that_are_over_are_forgotten(vault, owner, key, context):
@@ -146,3 +148,33 @@ async def test_a_code_is_for_a_card_that_can_be_used_still(vault, owner, key, co
     with pytest.raises(TokenUnknown):
         await leased(str(card))
     assert await owner.fetchval("SELECT count(*) FROM cvc_leases") == 1
+
+
+async def test_guesses_count_as_what_they_are_and_end(vault, owner, key, context):
+    """Whether a token exists is nothing that one may ask a million times, or fill the log with."""
+    rules, code = FieldRules({60: 3}), [NewValue(CVC, Sensitive("123"), "cvc")]
+    text, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
+    opened, told = await vault.field_sessions.open(text), []
+    for _ in range(9):
+        with pytest.raises((TokenUnknown, VelocityExceeded)) as refused:
+            await vault.collecting.tokenize(opened, code, context, rules, card=str(mint("tok")))
+        told.append(type(refused.value))
+    assert told == [TokenUnknown] * 3 + [VelocityExceeded] * 6
+    sql = "SELECT count(*) FROM audit_events WHERE convert_from(body, 'utf8') LIKE '%token_unknown%'"
+    assert await owner.fetchval(sql) == 3
+
+
+async def test_what_is_refused_again_writes_nothing_and_leaves_others_alone(vault, key, context):
+    rules = FieldRules({60: 1})
+    spent, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
+    await vault.collecting.tokenize(await vault.field_sessions.open(spent), CARD, context, rules)
+    other, _ = await vault.field_sessions.begin(key, SHOP, HOUR)
+    with pytest.raises(VelocityExceeded):
+        await vault.collecting.tokenize(await vault.field_sessions.open(other), CARD, context, rules)
+    before = vault.statistics.statements
+    for text, error in ((spent, FieldSessionEnded), (other, VelocityExceeded)):
+        opened = await vault.field_sessions.open(text)
+        for _ in range(5):
+            with pytest.raises(error):
+                await vault.collecting.tokenize(opened, CARD, context, rules)
+    assert vault.statistics.statements == before

@@ -153,6 +153,8 @@ export interface PanlessError extends Error {
   readonly retry: "safe" | "after_correction" | "with_idempotency_key" | "never";
   /** Seconds to wait before the next attempt. */
   readonly retryAfter?: number;
+  /** What whoever runs the page should know, in English: not to be shown. */
+  readonly detail?: string;
 }
 
 export interface PanlessFields {
@@ -175,6 +177,8 @@ export declare const Panless: PanlessStatic;
 export default Panless;
 
 declare global {
+  /** With the plain script. */
+  const Panless: PanlessStatic;
   interface Window {
     Panless: PanlessStatic;
   }

@@ -3,8 +3,15 @@
 const SCRIPT = __PANLESS_SCRIPT__;
 const ORIGIN = new URL(SCRIPT).origin;
 const READY_MS = 10_000;
+const LOADED_MS = 1_000;
 const ANSWER_MS = 40_000;
-const TYPES = ["card", "number", "expiry", "cvc", "iban", "account", "routing"];
+// Which fields stand together, and which of them has to be there for a token.
+const FAMILIES = { card: ["card"], parts: ["number", "expiry", "cvc"], iban: ["iban"], bank: ["account", "routing"] };
+const MAIN = ["card", "number", "iban", "account"];
+const TYPES = Object.values(FAMILIES).flat();
+const TOKEN = /^(?:tok_[0-9a-z]{26}|[0-9]{12,19})$/;
+// Elements that show nothing of what is put into them.
+const HOLLOW = /^(?:AREA|AUDIO|BR|BUTTON|CANVAS|EMBED|HR|IFRAME|IMG|INPUT|METER|OBJECT|PROGRESS|SELECT|TEXTAREA|VIDEO)$/;
 const EVENTS = ["ready", "change", "focus", "blur", "error", "brand", "enter"];
 const SAYINGS = {
   field_unreachable: "The secure field could not be loaded. Please check your connection and reload the page.",
@@ -14,13 +21,14 @@ const SAYINGS = {
 
 /** A failure that the customer may be told of: `message` is fit to be shown, `code` is stable. */
 class PanlessError extends Error {
-  constructor({ code, message, field = null, retry = "safe", retryAfter }) {
+  constructor({ code, message, field = null, retry = "safe", retryAfter, detail }) {
     super(message || SAYINGS[code] || SAYINGS.tokenize_failed);
     this.name = "PanlessError";
     this.code = code;
     this.field = field;
     this.retry = retry;
     if (retryAfter) this.retryAfter = retryAfter;
+    if (detail) this.detail = detail;
   }
 }
 
@@ -76,7 +84,8 @@ async function post(path, body, sayings = {}) {
   const told = (await answer.json().catch(() => null)) ?? {};
   if (answer.ok && (told.session ?? told.token)) return told;
   const seconds = Number(answer.headers.get("Retry-After"));
-  throw failed(told.code ?? "tokenize_failed", { retry: told.retry, retryAfter: seconds > 0 ? seconds : undefined });
+  const detail = told.title && `${told.title} ${told.detail} (request ${told.request_id})`;
+  throw failed(told.code ?? "tokenize_failed", { retry: told.retry, retryAfter: seconds > 0 ? seconds : undefined, detail });
 }
 
 /** Do something with a new session; once more with another where that one had ended. */
@@ -103,6 +112,7 @@ function found(target) {
   if (!(element instanceof Element)) throw misused(`there is no element ${typeof target === "string" ? `"${target}"` : "to mount into"}.`);
   const root = element.getRootNode();
   if (root instanceof ShadowRoot) throw misused("fields cannot be mounted in a shadow root: their frames would not find each other.");
+  if (HOLLOW.test(element.tagName)) throw misused(`a field cannot be seen in <${element.tagName.toLowerCase()}>: mount it into a <div>.`);
   if (root !== document) throw misused("the element to mount into is not in the document.");
   return element;
 }
@@ -119,6 +129,8 @@ class Field {
   #waiting = [];
   #asked = new Map();
   #count = 0;
+  #reason = null; // why it cannot be reached
+  #wanted = false; // the focus, before there is anything to have it
   sayings = {};
 
   constructor(group, type, options) {
@@ -162,12 +174,14 @@ class Field {
   }
 
   focus() {
-    this.#frame?.focus();
+    this.#wanted = this.#state === "loading";
+    if (this.#state !== "ready") return;
+    this.#frame.focus();
     this.#say("focus");
   }
 
   clear() {
-    this.#say("clear");
+    if (this.#state === "ready") this.#say("clear");
   }
 
   #made() {
@@ -192,6 +206,8 @@ class Field {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#relight(), { signal });
     const timer = setTimeout(() => this.#unreachable(), READY_MS);
     signal.addEventListener("abort", () => clearTimeout(timer));
+    // What loads and says nothing may be a refusal, which no page can read in a frame.
+    this.#frame.addEventListener("load", () => setTimeout(() => this.#refused(), LOADED_MS), { signal });
   }
 
   get #style() {
@@ -229,15 +245,23 @@ class Field {
 
   /** Return once the frame is ready; raises PanlessError where it cannot be reached. */
   reached() {
+    if (this.#frame && !this.#frame.isConnected) this.#state = "unreachable"; // somebody emptied its element
     if (this.#state === "ready") return Promise.resolve();
-    if (this.#state !== "loading") return Promise.reject(new PanlessError({ code: "field_unreachable", field: this.type }));
+    if (this.#state !== "loading") return Promise.reject(this.#reason ?? new PanlessError({ code: "field_unreachable", field: this.type }));
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
-  #unreachable() {
+  /** Ask for a session, to learn whether it is the key or the page that is not right. */
+  async #refused() {
+    if (this.#state !== "loading") return;
+    const error = await post("/v1/sessions", { key: this.#group.settings.key }).then(() => null, (refusal) => refusal);
+    if (error?.detail) this.#unreachable(Object.assign(error, { field: this.type }));
+  }
+
+  #unreachable(error = new PanlessError({ code: "field_unreachable", field: this.type })) {
     if (this.#state !== "loading") return;
     this.#state = "unreachable";
-    const error = new PanlessError({ code: "field_unreachable", field: this.type });
+    this.#reason = error;
     this.#fail(error);
     this.#tell("error", { error });
   }
@@ -262,7 +286,7 @@ class Field {
     else if (type === "change") this.#changed(data.state);
     else if (type === "focus" || type === "blur") this.#focused(type, data.part);
     else if (type === "brand") this.#tell("brand", { brand: data.brand });
-    else if (type === "enter") this.#tell("enter", { part: data.part });
+    else if (type === "enter") this.#entered(data.part);
     else if (type === "error") this.#tell("error", { error: new PanlessError({ ...data.error, field: this.type }) });
   }
 
@@ -282,6 +306,7 @@ class Field {
     this.sayings = texts;
     this.#state = "ready";
     for (const { resolve } of this.#waiting.splice(0)) resolve();
+    if (this.#wanted) this.focus();
     this.#tell("ready", {});
   }
 
@@ -290,6 +315,7 @@ class Field {
     if (!asked) return;
     this.#asked.delete(id);
     clearTimeout(asked.timer);
+    if (error?.detail) console.error(`Panless: ${error.code}: ${error.detail}`);
     if (error) asked.reject(new PanlessError(error));
     else asked.resolve(result);
   }
@@ -304,6 +330,13 @@ class Field {
     this.#tell(type, { part });
   }
 
+  /** Without a listener, Enter does what it does in any input. */
+  #entered(part) {
+    if (this.#tell("enter", { part })) return;
+    const form = this.#element.closest("form");
+    if (form && !form.querySelector("button:not([type=button], [type=reset]), [type=submit]")?.disabled) form.requestSubmit();
+  }
+
   #mark(now) {
     for (const name of ["empty", "complete", "invalid"]) this.#element.classList.toggle(`panless-${name}`, Boolean(now[name]));
   }
@@ -311,7 +344,11 @@ class Field {
   #tell(event, detail) {
     const told = { ...detail, field: this.type };
     const heard = [this.#listeners.tell(event, told), this.#group.tell(event, told)];
-    if (event === "error" && !heard.includes(true)) console.error(`Panless: ${told.error.code}: ${told.error.message}`);
+    const { error } = told;
+    if (event === "error" && (error.detail || !heard.includes(true))) {
+      console.error(`Panless: ${error.code}: ${error.detail ?? error.message} This page is ${location.origin}.`);
+    }
+    return heard.includes(true);
   }
 }
 
@@ -323,7 +360,7 @@ class Group {
 
   constructor(key, options) {
     const { locale, style, token } = options;
-    if (token !== undefined && typeof token !== "string") throw misused("the token has to be text.");
+    if (token !== undefined && !TOKEN.test(token)) throw misused("the token has to be one of a card: tok_...");
     this.settings = {
       key,
       style,
@@ -336,6 +373,7 @@ class Group {
   create(type, options) {
     if (!TYPES.includes(type)) throw misused(`there is no field "${type}"; there are ${TYPES.join(", ")}.`);
     if (this.#fields.some((field) => field.type === type)) throw misused(`this group has a ${type} field already.`);
+    if (this.settings.token && type !== "cvc") throw misused("a group with a token takes a cvc field only.");
     const field = new Field(this, type, options);
     this.#fields.push(field);
     return field;
@@ -360,6 +398,11 @@ class Group {
   async #tokenized(name) {
     const fields = this.#fields.filter((field) => field.mounted);
     if (!fields.length) throw misused("no field of this group is mounted.");
+    const family = Object.values(FAMILIES).find((types) => types.includes(fields[0].type));
+    const alien = fields.find((field) => !family.includes(field.type));
+    if (alien) throw misused(`the ${fields[0].type} and ${alien.type} fields do not go together: make a group for each.`);
+    const whole = this.settings.token || fields.some((field) => MAIN.includes(field.type));
+    if (!whole) throw misused("there is no token for this: mount a number, iban or account field, or give fields() the token of a saved card.");
     await Promise.all(fields.map((field) => field.reached()));
     const [lead] = fields;
     await lead.ask("check");

@@ -23,7 +23,7 @@ async function busy(work) {
   try {
     await work();
   } catch (error) {
-    message.textContent = error.message;
+    message.textContent = error.field ? "" : error.message; // what is wrong in a field stands there
   } finally {
     button.disabled = false;
   }

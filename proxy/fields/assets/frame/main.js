@@ -98,12 +98,15 @@ function begin(options) {
   document.documentElement.classList.add("shown");
   const spoken = Object.fromEntries(TOLD.map((code) => [code, texts[`error.${code}`]]));
   tell("ready", { title: texts[`title.${config.field}`], texts: spoken });
-  if (refused.length) tell("error", { error: { code: "style_refused", message: `Not on the list of styles: ${refused.join(", ")}.` } });
+  if (refused.length) tell("error", { error: { code: "style_refused", message: `Not on the list of styles, or not with this value: ${refused.join(", ")}.` } });
   told();
 }
 
 async function sent({ id, session, name, token }) {
   if (busy) return;
+  // Whatever the page asks for: what is half typed is not tried out.
+  const wrong = checked(partsOf(config), texts);
+  if (wrong) return tell("answer", { id, error: wrong });
   busy = true;
   const outcome = await submit(partsOf(config), { session, key: config.key, origin: config.origin, name, token }, texts);
   busy = false;
@@ -118,6 +121,9 @@ const ORDERS = {
   check: ({ id }) => tell("answer", { id, error: checked(partsOf(config), texts) ?? undefined }),
   tokenize: (order) => sent(order),
 };
+
+// Who comes back to the page, perhaps somebody else, finds nothing that was typed.
+addEventListener("pagehide", () => parts.forEach((part) => part.clear()));
 
 if (framedBy(config.origin)) {
   document.title = texts[`title.${config.field}`];

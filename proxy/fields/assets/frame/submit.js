@@ -48,7 +48,9 @@ async function refusal(answer, parts, texts) {
     part.input.focus();
   }
   const after = seconds > 0 ? { retryAfter: seconds } : {};
-  return { ...problem(texts, shown, { field: part?.name ?? null, retry, ...after }), code };
+  // Of what the customer cannot mend, whoever runs the page should see the reason. There is never a value in it.
+  const why = !part && told.title ? { detail: `${told.title} ${told.detail} (request ${told.request_id})` } : {};
+  return { ...problem(texts, shown, { field: part?.name ?? null, retry, ...after, ...why }), code };
 }
 
 /** Send the values of all parts; return `{result}` or `{error}`. Nothing typed is in either. */
