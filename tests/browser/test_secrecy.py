@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.harness.browser import frame_of, seen_by
-from tests.harness.mounting import box, events, mount, tokenize
+from tests.harness.mounting import box, events, fill_in, mount, tokenize
 from tests.harness.shop_page import Shop, selling
 from tests.harness.waiting import until
 
@@ -16,11 +16,6 @@ CVC = "739"
 # However it is grouped, and in any encoding of a URL.
 TYPED = re.compile(r"(?:4242(?:[ +-]|%20|&nbsp;|\u00a0)?){3}4242|\b739\b")
 PARTS = (("number", "a", VISA), ("expiry", "b", "1230"), ("cvc", "c", CVC))
-
-
-async def fill_in(page, *parts) -> None:
-    for name, place, typed in parts:
-        await box(page, place, name).press_sequentially(typed)
 
 
 async def held(page, witness, shop) -> list[str]:

@@ -38,6 +38,11 @@ def box(page: Page, place: str, name: str) -> Locator:
     return page.frame_locator(f"#{place} iframe").locator(f"input[name={name}]")
 
 
+async def fill_in(page: Page, *parts: tuple[str, str, str]) -> None:
+    for name, place, typed in parts:
+        await box(page, place, name).press_sequentially(typed)
+
+
 def message(page: Page, place: str, name: str) -> Locator:
     return page.frame_locator(f"#{place} iframe").locator(f"#{name}-message")
 
