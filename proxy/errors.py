@@ -311,6 +311,13 @@ class DigestUnsupported(RequestError):
     remedy = "Send Digest or Content-Digest in SHA-256 or SHA-512, in their registered form, or none."
 
 
+class FieldsFileNotFound(RequestError):
+    status = 404
+    code = "fields_file_not_found"
+    message = "Hosted fields have no such file; those of this version are under {prefix}/."
+    remedy = "Change URL and integrity in the page to what `panless fields sri` prints."
+
+
 class FieldsRequestInvalid(RequestError):
     code = "fields_request_invalid"
     message = "The request of hosted fields is not as it should be: {problem}."

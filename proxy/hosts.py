@@ -69,6 +69,10 @@ def origin(text: str) -> str:
     port = _SCHEME_PORTS.get(scheme.lower())
     if not separator or port is None:
         raise ValueError("an origin is https://HOST or https://HOST:PORT; http:// for pages of one's own machine")
+    if set(rest.removesuffix("/")) & set("/?#@*"):
+        raise ValueError(
+            "an origin has no path, no user and no wildcard: name each as https://HOST or https://HOST:PORT"
+        )
     where = HostPort.parse(rest.removesuffix("/"), default_port=port)
     shown = f"[{where.host}]" if ":" in where.host else where.host
     return f"{scheme.lower()}://{shown}" + (f":{where.port}" if where.port != port else "")

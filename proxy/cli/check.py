@@ -142,6 +142,8 @@ def _warnings(config: Config) -> Iterator[str]:
 
 def _open(config: Config) -> Iterator[str]:
     fields = config.listen.fields
+    if fields is None and "fields" in config.model_fields_set:
+        yield "there is [fields], but no [listen] fields: nobody can reach them"
     if fields is not None and fields.tls is None and not (fields.url or "").startswith("https://"):
         yield "listener fields has neither tls nor an https `url`: browsers show its frames on pages of http:// only"
     own = [(route.name, route.listener) for route in config.outbound]

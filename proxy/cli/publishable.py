@@ -18,7 +18,11 @@ from proxy.hosts import origin
 from vault.upkeep import publishable_keys as keys
 from vault.upkeep.publishable_keys import PublishableKey
 
-_SCRIPTS = {"panless.js": "plain script", "panless.mjs": "ES module"}
+_SCRIPTS = ("panless.js", "panless.mjs")
+
+
+def _origin(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else _origins(context, parameter, [value])[0]
 
 
 def _origins(_context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> list[str]:
@@ -73,12 +77,12 @@ def list_(config_file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_document(each) for each in found], indent=2))
         return
-    table = Table("name", "tenant", "key", "origins", "since", "state")
+    table = Table("name", "tenant", "key and origins", "since", "state")
     for each in found:
         row = each.row
         state = "active" if row.revoked_at is None else f"revoked {row.revoked_at:%Y-%m-%d %H:%M}"
         since = f"{row.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(row.name, row.tenant, each.text, "\n".join(row.origins), since, state)
+        table.add_row(row.name, row.tenant, "\n".join((each.text, *row.origins)), since, state)
     Console().print(table)
 
 
@@ -119,7 +123,9 @@ def fields() -> None:
 
 
 @fields.command(short_help="Print the script's URL and integrity, to paste into a page.")
-@click.option("--url", metavar="URL", help="How browsers reach the listener; else as [listen] fields says.")
+@click.option(
+    "--url", callback=_origin, metavar="URL", help="How browsers reach the listener; else as [listen] fields says."
+)
 @config_option
 @json_option
 def sri(url: str | None, config_file: Path, as_json: bool) -> None:
@@ -127,7 +133,7 @@ def sri(url: str | None, config_file: Path, as_json: bool) -> None:
 
     URL and integrity change with the version of Panless, and with nothing else: change both in the page together.
     """
-    base = url.rstrip("/") if url is not None else _base(config_file)
+    base = url or _base(config_file)
     served = assets()
     found = {
         name: {"url": f"{base}{served.prefix}/{name}", "integrity": served.served[name].integrity} for name in _SCRIPTS
@@ -135,11 +141,14 @@ def sri(url: str | None, config_file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    for name, what in _SCRIPTS.items():
-        kind = ' type="module"' if name.endswith(".mjs") else ""
-        one = found[name]
-        click.echo(f"{what}:")
-        click.echo(f'<script{kind} src="{one["url"]}" integrity="{one["integrity"]}" crossorigin="anonymous"></script>')
+    script, module = found["panless.js"], found["panless.mjs"]
+    click.echo("plain script:")
+    click.echo(f'<script src="{script["url"]}" integrity="{script["integrity"]}" crossorigin="anonymous"></script>')
+    click.echo("ES module, which its own script imports:")
+    click.echo(
+        f'<link rel="modulepreload" href="{module["url"]}" integrity="{module["integrity"]}" crossorigin="anonymous">'
+    )
+    click.echo(f'<script type="module">import Panless from "{module["url"]}"; ...</script>')
 
 
 def _base(config_file: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from proxy.config.base import Model
 from vault.velocity import DAY, HOUR, MINUTE
@@ -18,6 +18,12 @@ class AddressLimit(Model):
     minute: Amount = 20
     hour: Amount = 100
     day: Amount = 400
+
+    @model_validator(mode="after")
+    def _rise(self) -> AddressLimit:
+        if not self.minute <= self.hour <= self.day:
+            raise ValueError("address_limit: minute, hour and day have to rise; give all three")
+        return self
 
     @property
     def windows(self) -> dict[int, int]:

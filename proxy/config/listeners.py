@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
 
 from proxy.config.base import Model
-from proxy.config.values import Bind, Origin
+from proxy.config.values import Bind, Network, Origin
 
 
 class TlsConfig(Model):
@@ -46,7 +45,7 @@ class FieldsListenerConfig(ListenerConfig):
     """
 
     url: Origin | None = None
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 class ListenConfig(Model):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from proxy.hosts import HTTPS_PORT, HostPort, origin
 from proxy.rewrite.selectors import Selector
@@ -85,6 +87,24 @@ def _check_database_url(text: str) -> str:
 
 
 Origin = Annotated[str, AfterValidator(origin), WithJsonSchema({"type": "string", "pattern": "^https?://[^/]+/?$"})]
+
+
+def _check_network(text: object) -> IPv4Network | IPv6Network:
+    network = None
+    with suppress(ValueError):
+        network = ip_network(str(text), strict=False)
+    if network is None or not isinstance(text, str):
+        raise ValueError('a network is written "10.0.0.0/8", an address "10.0.0.7"')
+    if network.prefixlen == 0:
+        raise ValueError("a network of everybody would let everybody say who they are: name the proxies' own")
+    return network
+
+
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    BeforeValidator(_check_network),
+    WithJsonSchema({"type": "string", "format": "ipv4network"}),
+]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 RoutePath = Annotated[str, AfterValidator(_check_path)]
 Upstream = Annotated[str, AfterValidator(_check_upstream)]

@@ -20,7 +20,7 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.headers import check_framing
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import ERROR_HEADER, REQUEST_ID_HEADER, problem
-from proxy.errors import ContentTypeUnsupported, FieldsRequestInvalid, MethodNotAllowed, RouteNotFound
+from proxy.errors import ContentTypeUnsupported, FieldsFileNotFound, FieldsRequestInvalid, MethodNotAllowed
 from proxy.fields.assets import Asset, assets
 from proxy.fields.client import client_of
 from proxy.fields.page import Frame, page, page_headers
@@ -65,7 +65,7 @@ class HostedFields:
             exchange.route = f"{NAME}:frame"
             return await self._frame(query)
         exchange.route = f"{NAME}:script"
-        return _asset(path)
+        return _asset(path, exchange.request_id)
 
     async def _frame(self, query: str) -> web.Response:
         frame = Frame.read(query)
@@ -128,13 +128,15 @@ class HostedFields:
         return origin in (self._url, f"http://{request.host}", f"https://{request.host}")
 
 
-def _asset(path: str) -> web.Response:
-    """Return a file of this version; raises RouteNotFound."""
+def _asset(path: str, request_id: str) -> web.Response:
+    """Return a file of this version; pages of any origin may read that there is none."""
     served = assets()
     asset = served.served.get(path.removeprefix(served.prefix + "/")) if path.startswith(served.prefix) else None
-    if asset is None:
-        raise RouteNotFound
-    return web.Response(body=asset.body, headers=_asset_headers(asset))
+    if asset is not None:
+        return web.Response(body=asset.body, headers=_asset_headers(asset))
+    answer = problem(FieldsFileNotFound(prefix=served.prefix), request_id)
+    answer.headers["Access-Control-Allow-Origin"] = "*"
+    return answer
 
 
 def _asset_headers(asset: Asset) -> dict[str, str]:

@@ -44,12 +44,17 @@ async def ask(browser):
         yield asked
 
 
+def is_old_visa(number: str, length: int) -> bool:
+    """Fields take none of 13 digits: whoever reads last digits there would read those of a beginning."""
+    return number.startswith("4") and length == 13
+
+
 async def test_brands_are_those_of_the_vault(ask):
     with CARDS.open() as file:
         numbers = EDGES + [row["pan"] for row in csv.DictReader(file)]
     found = await ask("brands", "argument.map((number) => [m.brandOf(number), m.lengthsOf(number)])", numbers)
     for number, (brand, lengths) in zip(numbers, found, strict=True):
-        known = [n for n in range(12, 20) if issuers.issued(number[:4].ljust(n, "0"))]
+        known = [n for n in range(12, 20) if issuers.issued(number[:4].ljust(n, "0")) and not is_old_visa(number, n)]
         assert (brand, lengths) == (issuers.brand(number), known or list(range(12, 20))), number
 
 
@@ -59,7 +64,8 @@ async def test_every_test_card_is_right_as_the_vault_says(ask):
     found = await ask("number", "argument.map((number) => m.number.check(number))", [row["pan"] for row in rows])
     for row, mistake in zip(rows, found, strict=True):
         known = issuers.brand(row["pan"]) is None or issuers.issued(row["pan"])
-        assert (mistake is None) == (is_card_number(row["pan"]) and known), row
+        old = is_old_visa(row["pan"], len(row["pan"]))
+        assert (mistake is None) == (is_card_number(row["pan"]) and known and not old), row
 
 
 @pytest.mark.parametrize(

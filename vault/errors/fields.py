@@ -33,4 +33,4 @@ class PublishableKeyNotFound(OperatorError):
 class PublishableKeyExists(OperatorError):
     code = "publishable_key_exists"
     message = "There is a publishable key {name} already."
-    remedy = "Revoke it with `panless key revoke`, or choose another name."
+    remedy = "Choose another name, and revoke this one when no page has it any more."
