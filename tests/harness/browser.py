@@ -38,6 +38,11 @@ def executable() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+def running_as_root() -> bool:
+    """Then Chromium does not start with its sandbox."""
+    return sys.platform == "linux" and os.geteuid() == 0
+
+
 def left_out() -> bool:
     """Whether the tests cannot run; says so in pytest's summary."""
     if executable() is None:
@@ -106,7 +111,7 @@ def frame_of(page: Page, field_type: str, nth: int = 0) -> Frame:
 
 @asynccontextmanager
 async def browsing() -> AsyncIterator[Browser]:
-    root = ["--no-sandbox"] if sys.platform == "linux" and os.geteuid() == 0 else []
+    root = ["--no-sandbox"] if running_as_root() else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable(), args=[*ARGUMENTS, *root])
         try:
