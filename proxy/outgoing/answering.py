@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiohttp import ClientResponse
 from multidict import CIMultiDict
 
 from proxy.edge.aside import find_in
@@ -25,7 +24,7 @@ from proxy.rewrite.reference import new_values
 from proxy.routes import OutboundRoute
 from proxy.scrub.scrubber import Scrubber, Secret
 from proxy.upstream.answer import read_whole, scrubbed
-from proxy.upstream.flight import read_answer
+from proxy.upstream.flight import GatewayAnswer, read_answer
 from vault.service import Vault
 
 _NO_FIELDS = Fields(())
@@ -43,7 +42,7 @@ class Answering:
         self,
         exchange: Exchange,
         route: OutboundRoute,
-        answer: ClientResponse,
+        answer: GatewayAnswer,
         *,
         secrets: Sequence[Secret],
         tenant: str,
@@ -59,7 +58,7 @@ class Answering:
         return await self._whole(exchange, route, answer, secrets, tenant)
 
     async def _whole(
-        self, exchange: Exchange, route: OutboundRoute, answer: ClientResponse, secrets: Sequence[Secret], tenant: str
+        self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, secrets: Sequence[Secret], tenant: str
     ) -> Answer:
         mode = Mode(route.guard)
         whole = await read_whole(answer, route, self._answer_bytes)
@@ -77,7 +76,7 @@ class Answering:
         reason = mask(scrubber.clean_text(answer.reason or ""))
         return Answer(answer.status, reason, headers, body)
 
-    async def _streaming(self, exchange: Exchange, route: OutboundRoute, answer: ClientResponse, mode: Mode) -> Answer:
+    async def _streaming(self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, mode: Mode) -> Answer:
         headers: CIMultiDict[str] = end_to_end(answer.raw_headers)
         await self._guard.judge(find(Message(headers=tuple(headers.items())), route.answers), mode, exchange)
         body = read_answer(answer, route)
@@ -87,7 +86,7 @@ class Answering:
         return Answer(answer.status, mask(answer.reason or ""), headers, body)
 
 
-def _is_small(answer: ClientResponse) -> bool:
+def _is_small(answer: GatewayAnswer) -> bool:
     return answer.content_length is not None and answer.content_length <= SMALL_BODY
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import aiohttp
 from multidict import CIMultiDict
 
 from proxy.edge.encodings import READABLE, DoesNotInflate, InflatesTooFar, coding, undone
@@ -14,7 +13,7 @@ from proxy.rewrite.media import parse
 from proxy.rewrite.message import Message
 from proxy.routes import Route
 from proxy.scrub.scrubber import Scrubber
-from proxy.upstream.flight import read_answer
+from proxy.upstream.flight import GatewayAnswer, read_answer
 
 # Charsets in which a digit is not its ASCII byte.
 _WIDE_CHARSET = re.compile(r"charset\s*=\s*\"?(?:utf-?(?:16|32|7)|ucs|iso-10646|cp037|ibm|ebcdic)", re.IGNORECASE)
@@ -43,7 +42,7 @@ def ask_for_whole(headers: CIMultiDict[str]) -> None:
 class WholeAnswer:
     """An answer's headers and body. `message` is what can be searched; `raw` is what came if that was not changed."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, raw: bytes, plain: bytes) -> None:
+    def __init__(self, answer: GatewayAnswer, raw: bytes, plain: bytes) -> None:
         self.raw = raw
         headers = end_to_end(answer.raw_headers)
         media = parse(answer.headers.get("Content-Type", ""))
@@ -62,7 +61,7 @@ class WholeAnswer:
         return headers, message.body
 
 
-async def read_whole(answer: aiohttp.ClientResponse, route: Route, limit: int) -> WholeAnswer:
+async def read_whole(answer: GatewayAnswer, route: Route, limit: int) -> WholeAnswer:
     """Read an answer; raises AnswerTooLarge, AnswerUnreadable, or an UpstreamError."""
     pieces: list[bytes] = []
     size = 0
@@ -75,7 +74,7 @@ async def read_whole(answer: aiohttp.ClientResponse, route: Route, limit: int) -
     return WholeAnswer(answer, raw, _plain(raw, answer, route, limit))
 
 
-def scrubbed(answer: aiohttp.ClientResponse, whole: WholeAnswer, scrubber: Scrubber, route: Route) -> Message:
+def scrubbed(answer: GatewayAnswer, whole: WholeAnswer, scrubber: Scrubber, route: Route) -> Message:
     """Return the answer's message without the revealed values; raises AnswerUnreadable if that cannot be sure."""
     content_type = answer.headers.get("Content-Type", "")
     if _WIDE_CHARSET.search(content_type) or not _in_one_piece(answer):
@@ -91,13 +90,13 @@ def scrubbed(answer: aiohttp.ClientResponse, whole: WholeAnswer, scrubber: Scrub
     return Message(clean, before.media, headers=headers)
 
 
-def _in_one_piece(answer: aiohttp.ClientResponse) -> bool:
+def _in_one_piece(answer: GatewayAnswer) -> bool:
     """Tell whether the body is a whole one, of which there is no doubt."""
     transfer = answer.headers.getall("Transfer-Encoding", ["chunked"])
     return [each.lower() for each in transfer] == ["chunked"] and answer.status != PARTIAL
 
 
-def _plain(raw: bytes, answer: aiohttp.ClientResponse, route: Route, limit: int) -> bytes:
+def _plain(raw: bytes, answer: GatewayAnswer, route: Route, limit: int) -> bytes:
     try:
         return undone(raw, coding(answer.headers.getall("Content-Encoding", [])), limit)
     except InflatesTooFar:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import ssl
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
+from functools import cache
+from urllib.parse import urlsplit
 
 from proxy.edge.upstream_metrics import UpstreamMetrics
 from proxy.hosts import HTTPS_PORT
 from proxy.rewrite.message import Message
 from proxy.routes import Route
-from proxy.upstream.attempt import Attempt
+from proxy.upstream.attempt import Attempt, Phase, in_time
+from proxy.upstream.connection import Connection
+from proxy.upstream.exchange import ask, upload
 from proxy.upstream.flight import Flight, GatewayAnswer
+from proxy.upstream.pool import Place, Pool
 from proxy.upstream.repeating import Repeating
+from proxy.upstream.request_head import is_chunked, request_head
 from proxy.upstream.retrying import IDEMPOTENT
 from proxy.upstream.settings import UpstreamSettings
-from proxy.upstream.shown import Expected, WatchingConnector, expected, look
+from proxy.upstream.shown import Expected
 from proxy.upstream.state import Slot, Upstreams
 
-# What aiohttp would add by itself. An upstream gets what was sent, no more.
-_NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
-_MAX_HEADER_BYTES = 64 * 1024
-# Time-outs are ours: by phase, each with a code (attempt.py).
-_UNTIMED = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+_PORTS = {"http": 80, "https": HTTPS_PORT}
 
 
 class UpstreamClient:
@@ -34,23 +32,14 @@ class UpstreamClient:
     def __init__(
         self,
         settings: Mapping[str, UpstreamSettings] | None = None,
-        session: aiohttp.ClientSession | None = None,
+        pool: Pool | None = None,
         upstreams: Upstreams | None = None,
         metrics: UpstreamMetrics | None = None,
     ) -> None:
         self._settings = settings or {}
         self._upstreams = upstreams or Upstreams(metrics)
         self._metrics = metrics
-        self._session = session or aiohttp.ClientSession(
-            connector=WatchingConnector(limit=0, keepalive_timeout=30),
-            response_class=GatewayAnswer,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            skip_auto_headers=_NOT_ADDED,
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-        )
+        self._pool = pool or Pool()
 
     async def certificate(self, route: Route) -> str | None:
         """Return the SHA-256 (hex) of the certificate that a route's upstream shows; None without TLS.
@@ -60,12 +49,11 @@ class UpstreamClient:
         """
         settings, upstream = self._settings[route.name], self._upstreams.of(route)
         upstream.check(route, settings)
-        context = settings.tls
-        if isinstance(context, ssl.SSLContext) and settings.shown.certificate is None:
-            url = URL(f"{route.scheme}://{route.authority}")
+        if settings.tls is not None and settings.shown.certificate is None:
+            place = _place(route, settings)
 
-            async def once(_attempt: Attempt, slot: Slot) -> None:
-                await look(url.host or "", url.port or HTTPS_PORT, context)
+            async def once(attempt: Attempt, slot: Slot) -> None:
+                self._pool.give(place, await self._connection(place, settings, attempt))
                 slot.leave()
 
             await Repeating(route, settings, upstream, self._metrics).run(once, safe=True)
@@ -73,7 +61,7 @@ class UpstreamClient:
 
     def having(self, settings: Mapping[str, UpstreamSettings]) -> UpstreamClient:
         """Return a client with other settings on the same pool and upstreams; this one goes on with its own."""
-        return UpstreamClient(settings, self._session, self._upstreams, self._metrics)
+        return UpstreamClient(settings, self._pool, self._upstreams, self._metrics)
 
     async def send(
         self,
@@ -91,34 +79,59 @@ class UpstreamClient:
         of another one. `protected`: the upstream honours an idempotency key that the request carries.
         """
         settings, upstream = self._settings[route.name], self._upstreams.of(route)
-        expected.set(certificate)
+        place = _place(route, settings)
 
         async def once(attempt: Attempt, slot: Slot) -> GatewayAnswer:
             sent = message if isinstance(message, Message) else message()
-            data = attempt.upload(body) if body is not None else sent.body or None
-            answer = await self._request(route, method, sent, data, settings)
-            answer.holds(Flight(slot, settings.timeouts, attempt.ends))
-            return answer
+            connection = await self._connection(place, settings, attempt)
+            try:
+                if certificate is not None and connection.certificate not in (None, certificate.certificate):
+                    told = certificate.told(str(connection.certificate))
+                    await in_time(attempt.enter(Phase.CONNECTED), told)
+                sending: asyncio.Task[None] | None = None
+                head = _head(route, method, sent, streams=body is not None)
+                if body is None:
+                    await ask(connection, attempt, method, head + sent.body)
+                else:
+                    chunked = is_chunked(sent.headers)
+                    sending = await upload(connection, attempt, method, head, body, chunked=chunked)
+            except BaseException:
+                connection.abort()
+                raise
+            return GatewayAnswer(Flight(connection, slot, settings.timeouts, attempt.ends, sending), self._pool, place)
 
         safe = protected or method in IDEMPOTENT
-        repeating = Repeating(route, settings, upstream, self._metrics)
-        return await repeating.run(once, safe=safe, streams=body is not None)
+        return await Repeating(route, settings, upstream, self._metrics).run(once, safe=safe)
 
-    async def _request(
-        self, route: Route, method: str, message: Message, data: object, settings: UpstreamSettings
-    ) -> GatewayAnswer:
-        target = f"{message.path}?{message.query}" if message.query else message.path
-        answer = await self._session.request(
-            method,
-            URL(f"{route.scheme}://{route.authority}{target}", encoded=True),
-            headers=CIMultiDict(message.headers),
-            data=data,
-            ssl=settings.tls,
-            timeout=_UNTIMED,
-            allow_redirects=False,
-        )
-        assert isinstance(answer, GatewayAnswer)  # noqa: S101  # the session makes no other
-        return answer
+    async def _connection(self, place: Place, settings: UpstreamSettings, attempt: Attempt) -> Connection:
+        connection = await self._pool.get(place, attempt)
+        settings.shown.certificate = connection.certificate
+        return connection
 
     async def close(self) -> None:
-        await self._session.close()
+        self._pool.close()
+
+
+def _place(route: Route, settings: UpstreamSettings) -> Place:
+    return Place(*_address(route.scheme, route.authority), settings.tls)
+
+
+@cache
+def _address(scheme: str, authority: str) -> tuple[str, int]:
+    """Return an upstream's host, as resolvers and certificates spell it, and its port."""
+    url = urlsplit(f"{scheme}://{authority}")
+    host = url.hostname or ""
+    return (host if host.isascii() else host.encode("idna").decode()), url.port or _PORTS[scheme]
+
+
+@cache
+def _host_header(scheme: str, authority: str) -> str:
+    host, port = _address(scheme, authority)
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port == _PORTS[scheme] else f"{shown}:{port}"
+
+
+def _head(route: Route, method: str, message: Message, *, streams: bool) -> bytes:
+    target = f"{message.path}?{message.query}" if message.query else message.path
+    host = _host_header(route.scheme, route.authority)
+    return request_head(method, target, host, message.headers, length=None if streams else len(message.body))

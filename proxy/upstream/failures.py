@@ -1,12 +1,11 @@
-"""What aiohttp says went wrong, in our own errors: without its messages, which quote."""
+"""What went wrong on the way to an upstream, in our own errors: without messages, which quote."""
 
 from __future__ import annotations
 
 import ssl
 
-import aiohttp
-
 from proxy.errors import Reached, RequestError, UpstreamError
+from proxy.upstream.answer_reader import AnswerMalformed
 from proxy.upstream.errors import (
     UpstreamAnswerInvalid,
     UpstreamCertificateInvalid,
@@ -20,22 +19,11 @@ _BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 def translated(error: Exception, route: str, reached: Reached) -> RequestError:
     """Return the error to raise. An error of the client's body, while it was being sent on, is returned as it is."""
-    for broken_off in (error, error.__cause__, error.__context__):
-        if isinstance(broken_off, RequestError):
-            return broken_off
-    return _kind(error, reached)(reached=reached, route=route)
+    return error if isinstance(error, RequestError) else _kind(error, reached)(reached=reached, route=route)
 
 
 def _kind(error: Exception, reached: Reached) -> type[UpstreamError]:
     if reached == "no":
-        return UpstreamCertificateInvalid if _is_of_tls(error) else UpstreamUnreachable
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError | ValueError):
-        return UpstreamAnswerInvalid
-    return UpstreamDisconnected
-
-
-def _is_of_tls(error: Exception) -> bool:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.CertificateError):
-        return True
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return isinstance(cause, ssl.SSLError) and not isinstance(cause, _BROKEN_OFF)
+        is_of_tls = isinstance(error, ssl.SSLError) and not isinstance(error, _BROKEN_OFF)
+        return UpstreamCertificateInvalid if is_of_tls else UpstreamUnreachable
+    return UpstreamAnswerInvalid if isinstance(error, AnswerMalformed) else UpstreamDisconnected

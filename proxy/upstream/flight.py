@@ -1,16 +1,21 @@
-"""Answers on their way: an attempt is in flight until its answer's body is read or closed."""
+"""Answers on their way: an attempt is in flight until its answer's body is there or given up."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import cached_property
 
-import aiohttp
+from multidict import CIMultiDict
 
 from proxy.config.upstreams import TimeoutConfig
 from proxy.routes import Route
+from proxy.upstream.answer_reader import AnswerMalformed, Header, State
+from proxy.upstream.attempt import Late
+from proxy.upstream.connection import Connection
 from proxy.upstream.errors import UpstreamStalled, UpstreamTimeout, UpstreamWholeTimeout
 from proxy.upstream.failures import translated
+from proxy.upstream.pool import Place, Pool
 from proxy.upstream.state import Slot
 
 # By these a gateway, or what stands before it, says that it does not work. They count as failures.
@@ -18,82 +23,138 @@ UNAVAILABLE = frozenset({502, 503, 504})
 
 
 class Flight:
-    """What is left of an attempt when the head of its answer is there. `ends`: of the whole, by the loop's clock."""
+    """What is left of an attempt when the head of its answer is there. `ends`: of the whole, by the loop's clock.
 
-    def __init__(self, slot: Slot, timeouts: TimeoutConfig, ends: float) -> None:
+    `upload`: sends on what is left of the request's body.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        slot: Slot,
+        timeouts: TimeoutConfig,
+        ends: float,
+        upload: asyncio.Task[None] | None = None,
+    ) -> None:
+        self.connection = connection
         self.slot = slot
-        self.between_bytes = timeouts.between_bytes
         self.ends = ends
+        self._between_bytes = timeouts.between_bytes
+        self._upload = upload
+        self._until = ends
+        if upload is not None:
+            upload.add_done_callback(self._uploaded)
 
-    def timed_out(self, until: float, route: Route) -> UpstreamTimeout:
+    def _uploaded(self, upload: asyncio.Task[None]) -> None:
+        if upload.cancelled() or upload.exception() is not None:
+            self.connection.abort()  # half a body is out
+
+    def watch(self) -> None:
+        """Let the time run in which the next piece has to come."""
+        self._until = min(asyncio.get_running_loop().time() + self._between_bytes, self.ends)
+        self.connection.watch(self._until)
+
+    def timed_out(self, route: Route) -> UpstreamTimeout:
         """Return what to raise. Who reads slowly can use up the whole: only a stall is the upstream's failure."""
-        if until >= self.ends:
+        if self._until >= self.ends:
             return UpstreamWholeTimeout(reached="yes", route=route.name)
         self.slot.failed(UpstreamStalled.code)
         return UpstreamStalled(reached="yes", route=route.name)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the request is all out and the answer all there, so that another request may follow."""
+        return self.connection.reader.state is State.DONE and (self._upload is None or self._upload.done())
 
-class GatewayAnswer(aiohttp.ClientResponse):
-    """An answer that gives its slot back when it ends, however it does.
+    def give_up(self) -> None:
+        """Stop sending."""
+        if self._upload is not None:
+            self._upload.cancel()
+
+
+class GatewayAnswer:
+    """An answer's head, and its body by `read_answer`. It has to be released; its slot it leaves when it ends.
 
     `in_doubt`: an attempt before the one that it answers may have taken effect.
     """
 
-    flight: Flight | None = None
-    in_doubt = False
-
-    def holds(self, flight: Flight) -> None:
-        """Take over the slot of the attempt that this is the answer to."""
+    def __init__(self, flight: Flight, pool: Pool, place: Place) -> None:
+        reader = flight.connection.reader
+        self.status: int = reader.status
+        self.raw_headers: list[Header] = reader.headers
+        self.in_doubt = False
         self.flight = flight
+        self._reason = reader.reason
+        self._pool = pool
+        self._place = place
+        self._is_released = False
         if self.status in UNAVAILABLE:
             flight.slot.failed(str(self.status))
         elif flight.slot.is_probe:
             flight.slot.succeeded()
-        self.content.on_eof(self._read)
+        if reader.state is State.DONE:
+            self._read()
+        else:
+            flight.connection.ended = self._read
+
+    @cached_property
+    def headers(self) -> CIMultiDict[str]:
+        decoded = [(name.decode("ascii"), value.decode("utf-8", "surrogateescape")) for name, value in self.raw_headers]
+        return CIMultiDict(decoded)
+
+    @property
+    def reason(self) -> str:
+        return self._reason.decode("utf-8", "surrogateescape")
+
+    @property
+    def content_length(self) -> int | None:
+        """The body's length as the answer says it; the reader has seen that it is a number."""
+        length = self.headers.get("Content-Length")
+        return None if length is None else int(length)
+
+    async def __aenter__(self) -> GatewayAnswer:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the connection back if the answer is whole, else close it. Safe to call again."""
+        if self._is_released:
+            return
+        self._is_released = True
+        if self.flight.is_over:
+            self._pool.give(self._place, self.flight.connection)
+        else:
+            self.flight.connection.abort()
+        self.flight.give_up()
+        self.flight.slot.leave()
 
     def _read(self) -> None:
-        if self.flight is not None:
-            self.flight.slot.succeeded()
-            self.flight.slot.leave()
-
-    def close(self) -> None:
-        super().close()
-        self._leave()
-
-    def release(self) -> object:
-        done = super().release()
-        self._leave()
-        return done
-
-    def _leave(self) -> None:
-        if self.flight is not None:
-            self.flight.slot.leave()
+        self.flight.slot.succeeded()
+        self.flight.slot.leave()
 
 
-async def read_answer(answer: aiohttp.ClientResponse, route: Route) -> AsyncIterator[bytes]:
+async def read_answer(answer: GatewayAnswer, route: Route) -> AsyncIterator[bytes]:
     """Yield the answer's body as it arrives; raises an UpstreamError."""
-    flight = answer.flight if isinstance(answer, GatewayAnswer) else None
-    while piece := await _piece(answer, flight, route):
+    while piece := await _piece(answer.flight, route):
         yield piece
 
 
-async def _piece(answer: aiohttp.ClientResponse, flight: Flight | None, route: Route) -> bytes:
+async def _piece(flight: Flight, route: Route) -> bytes:
     """Return the next piece, or nothing at the end. Time runs only while the upstream is waited for."""
-    until, expired = None, False
+    reader = flight.connection.reader
+    if not reader.pieces and reader.state is State.DONE:
+        return b""
+    if not reader.pieces:
+        flight.watch()
     try:
-        if flight is None or answer.content.is_eof():
-            return await answer.content.readany()  # nothing is to be waited for
-        until = min(asyncio.get_running_loop().time() + flight.between_bytes, flight.ends)
-        timer = asyncio.timeout_at(until)
-        try:
-            async with timer:
-                return await answer.content.readany()
-        finally:
-            expired = timer.expired()
-    except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-        if flight is not None and until is not None and expired:
-            raise flight.timed_out(until, route) from None
+        return await flight.connection.piece()
+    except Late:
+        raise flight.timed_out(route) from None
+    except (AnswerMalformed, OSError) as error:
         failure = translated(error, route.name, "yes")
-        if flight is not None:
-            flight.slot.failed(failure.code)
+        flight.slot.failed(failure.code)
         raise failure from None
+    finally:
+        flight.connection.watch(None)

@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import aiohttp
-
 from proxy.edge.upstream_metrics import UpstreamMetrics
 from proxy.errors import RequestError, UpstreamError
 from proxy.routes import Route
-from proxy.upstream.attempt import Attempt, Phase, current
+from proxy.upstream.answer_reader import AnswerMalformed
+from proxy.upstream.attempt import Attempt, Late, Phase
 from proxy.upstream.errors import UpstreamCertificateInvalid, UpstreamWholeTimeout
 from proxy.upstream.failures import translated
 from proxy.upstream.flight import GatewayAnswer
+from proxy.upstream.request_head import HeadInvalid
 from proxy.upstream.retrying import Retrying
 from proxy.upstream.settings import UpstreamSettings
 from proxy.upstream.state import Slot, Upstream
@@ -36,13 +36,13 @@ class Repeating:
         self._upstream = upstream
         self._metrics = metrics
 
-    async def run(self, once: Once[Given], *, safe: bool, streams: bool = False) -> Given:
+    async def run(self, once: Once[Given], *, safe: bool) -> Given:
         """Return what the last attempt gave; raises an UpstreamError that is true of all of them together."""
         name, timeouts = self._route.name, self._settings.timeouts
         ends = asyncio.get_running_loop().time() + timeouts.whole
         retrying = Retrying(name, self._settings.retries, self._upstream.budget, self._metrics, safe=safe, ends=ends)
         while True:
-            attempt = Attempt(name, timeouts, ends, streams=streams)
+            attempt = Attempt(name, timeouts, ends)
             try:
                 given = await self._attempt(once, attempt)
             except UpstreamError as error:
@@ -66,25 +66,21 @@ class Repeating:
 
     async def _attempt(self, once: Once[Given], attempt: Attempt) -> Given:
         slot = self._upstream.enter(self._route, self._settings)
-        current.set(attempt)
-        timer, stays = asyncio.timeout(None), False
         try:
-            async with timer:
-                attempt.begin(timer)
-                given = await once(attempt, slot)
-            stays = True
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._failure(error, attempt, slot, expired=timer.expired()) from None
-        finally:
-            attempt.over()
-            if not stays:
-                slot.leave()
-        return given
+            return await once(attempt, slot)
+        except BaseException as error:
+            failure = None
+            if isinstance(error, Late | AnswerMalformed | OSError | HeadInvalid):
+                failure = self._failure(error, attempt, slot)
+            slot.leave()
+            if failure is None:
+                raise
+            raise failure from None
 
-    def _failure(self, error: Exception, attempt: Attempt, slot: Slot, *, expired: bool) -> RequestError:
+    def _failure(self, error: Exception, attempt: Attempt, slot: Slot) -> RequestError:
         """Return what to raise; if it is the upstream's failure, its circuit is told."""
         failure: RequestError = translated(error, self._route.name, attempt.reached)
-        if expired and isinstance(error, TimeoutError):
+        if isinstance(error, Late):
             failure = attempt.timed_out()
         if _is_of_upstream(failure, attempt):
             slot.failed(failure.code)

@@ -6,7 +6,6 @@ import asyncio
 import random
 from datetime import UTC, datetime
 
-import aiohttp
 import structlog
 
 from proxy.config.upstreams import RetryConfig
@@ -20,6 +19,7 @@ from proxy.upstream.errors import (
     UpstreamDisconnected,
     UpstreamWholeTimeout,
 )
+from proxy.upstream.flight import GatewayAnswer
 
 # RFC 9110, section 9.2.2.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -75,7 +75,7 @@ class Retrying:
         self.in_doubt |= error.reached != "no"
         return self._wait(error.code, None)
 
-    def after_answer(self, answer: aiohttp.ClientResponse, *, taken: bool) -> float | None:
+    def after_answer(self, answer: GatewayAnswer, *, taken: bool) -> float | None:
         """Return the seconds until the next attempt; None if the answer is to be passed on."""
         if answer.status not in _REPEATED or taken or not self._safe:
             return None

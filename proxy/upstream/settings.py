@@ -15,7 +15,7 @@ from proxy.upstream.shown import Shown
 class UpstreamSettings:
     """How a route treats its upstream."""
 
-    tls: ssl.SSLContext | bool
+    tls: ssl.SSLContext | None
     shown: Shown
     timeouts: TimeoutConfig
     retries: RetryConfig
@@ -25,16 +25,14 @@ class UpstreamSettings:
     @classmethod
     def compile(cls, route: UpstreamConfig, config: Config, name: str) -> UpstreamSettings:
         """Prepare a route; raises ConfigInvalid if its certificates cannot be used."""
-        tls, shown = upstream_tls(route, config, name), Shown()
-        if isinstance(tls, ssl.SSLContext):
-            shown.watch(tls)
-        return cls(tls, shown, route.timeouts, route.retries, route.breaker, route.max_in_flight)
+        tls = upstream_tls(route, config, name)
+        return cls(tls, Shown(), route.timeouts, route.retries, route.breaker, route.max_in_flight)
 
 
-def upstream_tls(route: UpstreamConfig, config: Config, name: str) -> ssl.SSLContext | bool:
+def upstream_tls(route: UpstreamConfig, config: Config, name: str) -> ssl.SSLContext | None:
     """Load what the route `name` trusts and shows; raises ConfigInvalid if it cannot be used."""
     if route.upstream_url.scheme != "https":
-        return True
+        return None
     try:
         context = ssl.create_default_context(cafile=config.resolve(route.ca) if route.ca else None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

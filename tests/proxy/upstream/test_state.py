@@ -136,9 +136,9 @@ async def test_in_flight_is_limited_until_the_body_is_read(tmp_path, gateway):
         with pytest.raises(UpstreamBusy):
             await to.client.certificate(route)
         assert to.value("panless_upstream_in_flight", upstream=gateway.url) == 2
-        first.close()
+        first.release()
         assert (await to.send())[0] == 200
-        second.close()
+        second.release()
         second.release()
         assert to.value("panless_upstream_in_flight", upstream=gateway.url) == 0
 
@@ -150,7 +150,7 @@ async def test_an_answer_that_is_read_to_its_end_leaves_by_itself(tmp_path, gate
         answer = await to.client.send(route, "POST", Message(BODY, path="/v1/charges"))
         assert b"succeeded" in b"".join([piece async for piece in read_answer(answer, route)])
         assert to.value("panless_upstream_in_flight", upstream=gateway.url) == 0
-        answer.close()
+        answer.release()
 
 
 async def test_routes_to_the_same_upstream_share_what_is_known_and_others_do_not(tmp_path, gateway):

@@ -1,0 +1,161 @@
+"""Reads answers as RFC 9112 frames them, from a gateway that may be hostile. Pure: bytes in, a head and pieces out.
+
+Rules:
+1. What could be framed in two ways is malformed: two lengths, a length beside a transfer coding, another coding than
+   chunked, an upgrade that nobody asked for.
+2. Interim answers (1xx) are left out, and there are few of them. Heads, trailers and chunk extensions are limited.
+3. Whatever comes after an answer is no answer to the next request: the connection is not used again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from httptools import HttpParserError, HttpResponseParser
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 256
+MAX_INTERIM = 16
+_VERSIONS = {"1.0", "1.1"}
+_INTERIM = range(100, 200)
+_SWITCHING = 101
+_LENGTH, _CODING = b"content-length", b"transfer-encoding"
+_LENGTHS = {len(_LENGTH), len(_CODING)}
+_BODILESS = {204, 304}
+
+Header = tuple[bytes, bytes]
+
+
+class AnswerMalformed(Exception):
+    """What came is no valid answer; it says nothing of what it was."""
+
+
+class State(Enum):
+    """Where the reader stands."""
+
+    IDLE = "idle"  # nothing was asked
+    HEAD = "head"
+    BODY = "body"
+    DONE = "done"
+
+
+class AnswerReader:
+    """Of one connection, for one answer at a time: `expect` it, `feed` what arrives, say when there is no more.
+
+    `status`, `reason` and `headers` are there from state BODY on. `pieces` of the body are taken out by who reads it.
+    """
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self.state = State.IDLE
+        self.status = 0
+        self.pieces: deque[bytes] = deque()
+        self.is_reusable = True
+        """Whether another request may follow on the connection once this answer is done."""
+        self._begin(is_head=False)
+        self._clear()
+
+    def _begin(self, *, is_head: bool) -> None:
+        self._is_head = is_head
+        self._is_interim = False
+        self._interim = 0
+        self._framed = False
+        self._barren = 0  # bytes since the last one of a body
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the whole answer is there."""
+        return self.state is State.DONE
+
+    def expect(self, method: str) -> None:
+        """Expect the answer to a request that is sent now."""
+        self._begin(is_head=method == "HEAD")
+        self.pieces = deque()
+        self._clear()
+        self.state = State.HEAD
+
+    def _clear(self) -> None:
+        self.reason = b""
+        self.headers: list[Header] = []
+        self._codings: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived; raises AnswerMalformed."""
+        if self.state in (State.IDLE, State.DONE):
+            self.is_reusable = False
+            return
+        self._barren += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError:
+            self.is_reusable = False
+            if not self.is_done:
+                raise AnswerMalformed from None
+        if self._barren > MAX_HEAD_BYTES and not self.is_done:
+            raise AnswerMalformed
+
+    def end(self) -> bool:
+        """There is no more to come; return whether the answer is whole by that."""
+        self.is_reusable = False
+        if self.state is State.BODY and not self._framed:
+            self.state = State.DONE
+        return self.state in (State.DONE, State.IDLE)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if self.state is not State.HEAD:
+            self.is_reusable = False
+
+    def on_status(self, piece: bytes) -> None:
+        if self.state is State.HEAD:
+            self.reason += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.state is not State.HEAD:
+            self.is_reusable = False  # a trailer, or the head of what nobody asked for
+            return
+        self.headers.append((name, value))
+        if len(name) in _LENGTHS:
+            lower = name.lower()
+            if lower == _CODING:
+                self._codings.append(value.strip().lower())
+            self._framed = self._framed or lower in (_LENGTH, _CODING)
+
+    def on_headers_complete(self) -> None:
+        if self.state is not State.HEAD:
+            return
+        self.status = status = self._parser.get_status_code()
+        if status in _INTERIM:
+            self._leave_out(status)
+            return
+        if len(self.headers) > MAX_HEADERS or status < 100 or self._parser.get_http_version() not in _VERSIONS:
+            raise AnswerMalformed
+        if self._codings and self._codings != [b"chunked"]:
+            raise AnswerMalformed
+        self._framed = self._framed or status in _BODILESS
+        self.state = State.BODY
+        if self._is_head:  # the parser waits for a body that does not come
+            self.is_reusable = False
+            self.state = State.DONE
+
+    def _leave_out(self, status: int) -> None:
+        self._interim += 1
+        if status == _SWITCHING or self._interim > MAX_INTERIM:
+            raise AnswerMalformed
+        self._is_interim = True
+        self._framed = False
+
+    def on_body(self, piece: bytes) -> None:
+        if self.state is State.BODY:
+            self._barren = 0
+            self.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self._is_interim:
+            self._is_interim = False
+            self._clear()
+        elif self.state is State.BODY:
+            self.state = State.DONE
+            self.is_reusable = self.is_reusable and self._parser.should_keep_alive()

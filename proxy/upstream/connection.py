@@ -1,0 +1,203 @@
+"""One connection to an upstream: a request goes out, its answer comes in, and only then the next request may go.
+
+Time-outs are told by whoever uses it, by `watch`. One timer a connection serves all of its requests: a time that moves
+back is looked at when the timer rings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from proxy.upstream.answer_reader import AnswerMalformed, AnswerReader, State
+from proxy.upstream.attempt import Late
+
+# So many bytes of a body are kept for somebody who reads slowly; then the upstream has to wait.
+_HIGH, _LOW = 256 * 1024, 64 * 1024
+
+
+class Disconnected(ConnectionError):
+    """The upstream closed the connection before its answer was whole."""
+
+
+class Connection(asyncio.Protocol):
+    """`certificate`: SHA-256 (hex) of the upstream's certificate; None without TLS.
+
+    `ended` is called once, when the whole answer is there.
+    """
+
+    def __init__(self, certificate: str | None = None) -> None:
+        self.certificate = certificate
+        self.reader = AnswerReader()
+        self.ended: Callable[[], None] | None = None
+        self.kept_until = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = _NOWHERE
+        self._failure: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._is_full = False  # of what was written
+        self._is_paused = False  # in reading
+        self._buffered = 0
+        self._until: float | None = None
+        self._bell: asyncio.TimerHandle | None = None
+        self._bell_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can take a request: it is there, and nothing came that nobody asked for."""
+        return self._failure is None and self.reader.is_reusable
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._failure is not None:
+            return
+        reader = self.reader
+        before = reader.state
+        try:
+            reader.feed(data)
+        except AnswerMalformed as error:
+            self._fail(error)
+            return
+        if before is State.IDLE:
+            self.abort()
+            return
+        self._buffered += len(data)
+        if reader.state is State.DONE:
+            self._end()
+        elif self._buffered > _HIGH and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        if reader.state is not State.HEAD:
+            self._wake()
+
+    def eof_received(self) -> None:
+        self._lost()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature; it may quote
+        self._lost()
+        self.watch(None)
+        if self._bell is not None:
+            self._bell.cancel()
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def ask(self, method: str, head: bytes) -> None:
+        """Send a request's head, or the whole of it, and expect its answer."""
+        self.reader.expect(method)
+        self._buffered = 0
+        self._transport.write(head)
+
+    def write(self, data: bytes) -> None:
+        """Send more of a request."""
+        self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the upstream has taken enough of what was written; raises what went wrong."""
+        if self._failure is not None:
+            raise self._failure
+        if self._is_full:
+            self._writable = self._loop.create_future()
+            try:
+                await self._writable
+            finally:
+                self._writable = None
+
+    async def head(self) -> None:
+        """Wait until the answer's head is there; raises Late, Disconnected or AnswerMalformed."""
+        while self.reader.state is State.HEAD:
+            await self._arrival()
+
+    async def piece(self) -> bytes:
+        """Return the next piece of the answer's body, or nothing at its end; raises like `head`."""
+        while not self.reader.pieces:
+            if self.reader.state is State.DONE:
+                return b""
+            await self._arrival()
+        piece = self.reader.pieces.popleft()
+        if self._is_paused:
+            self._go_on(len(piece))
+        return piece
+
+    def _go_on(self, taken: int) -> None:
+        self._buffered -= taken
+        if self._buffered < _LOW or not self.reader.pieces:
+            self._is_paused, self._buffered = False, 0
+            self._transport.resume_reading()
+
+    def watch(self, until: float | None) -> None:
+        """Let what is waited for fail with Late when the loop's clock says so; None: not at all."""
+        self._until = until
+        if until is not None and (self._bell is None or until < self._bell_at):
+            self._wind(until)
+
+    def idle(self) -> None:
+        """Forget the answer: the connection waits for its next request."""
+        self.watch(None)
+        self.ended = None
+        self.reader.state = State.IDLE
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        self._fail(Disconnected())
+        self._transport.abort()
+
+    def _wind(self, until: float) -> None:
+        if self._bell is not None:
+            self._bell.cancel()
+        self._bell_at = until
+        self._bell = self._loop.call_at(until, self._ring)
+
+    def _ring(self) -> None:
+        self._bell = None
+        if self._until is None:
+            return
+        if self._loop.time() < self._until:
+            self._wind(self._until)
+        else:
+            self._fail(Late())
+
+    async def _arrival(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _lost(self) -> None:
+        if self.reader.end():
+            self._end()
+            self._wake()
+        self._fail(Disconnected())
+
+    def _end(self) -> None:
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended()
+
+    def _fail(self, failure: Exception) -> None:
+        """Let who waits, and who comes later, get the first failure. A body that is all there can still be read."""
+        if self._failure is None:
+            self._failure = failure
+        for waiter in (self._waiter, self._writable):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(self._failure)
+
+
+# Stands where the transport will be, so that nobody has to ask whether it is there yet.
+_NOWHERE = asyncio.Transport()
