@@ -4,11 +4,13 @@ Rules:
 1. What could be framed in two ways is malformed: two lengths, a length beside a transfer coding, another coding than
    chunked, an upgrade that nobody asked for.
 2. Interim answers (1xx) are left out, and there are few of them. Heads, trailers and chunk extensions are limited.
-3. Whatever comes after an answer is no answer to the next request: the connection is not used again.
+3. What comes in one piece with an answer, behind it, makes it malformed: where it ends is in doubt. What comes later is
+   no answer to the next request: the connection is not used again.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from enum import Enum
 
@@ -23,6 +25,7 @@ _SWITCHING = 101
 _LENGTH, _CODING = b"content-length", b"transfer-encoding"
 _LENGTHS = {len(_LENGTH), len(_CODING)}
 _BODILESS = {204, 304}
+_is_reason = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9112, section 4
 
 Header = tuple[bytes, bytes]
 
@@ -89,9 +92,7 @@ class AnswerReader:
         try:
             self._parser.feed_data(data)
         except HttpParserError:
-            self.is_reusable = False
-            if not self.is_done:
-                raise AnswerMalformed from None
+            raise AnswerMalformed from None
         if self._barren > MAX_HEAD_BYTES and not self.is_done:
             raise AnswerMalformed
 
@@ -106,7 +107,7 @@ class AnswerReader:
 
     def on_message_begin(self) -> None:
         if self.state is not State.HEAD:
-            self.is_reusable = False
+            raise AnswerMalformed  # a second answer, in one piece with the first
 
     def on_status(self, piece: bytes) -> None:
         if self.state is State.HEAD:
@@ -132,7 +133,7 @@ class AnswerReader:
             return
         if len(self.headers) > MAX_HEADERS or status < 100 or self._parser.get_http_version() not in _VERSIONS:
             raise AnswerMalformed
-        if self._codings and self._codings != [b"chunked"]:
+        if (self._codings and self._codings != [b"chunked"]) or not _is_reason(self.reason):
             raise AnswerMalformed
         self._framed = self._framed or status in _BODILESS
         self.state = State.BODY

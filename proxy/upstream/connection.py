@@ -180,9 +180,12 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _lost(self) -> None:
+        is_cut = self.reader.state is State.BODY
         if self.reader.end():
             self._end()
             self._wake()
+        elif is_cut:
+            self._fail(AnswerMalformed())
         self._fail(Disconnected())
 
     def _end(self) -> None:

@@ -58,7 +58,7 @@ async def test_a_key_stays_its_requests_if_the_gateway_was_busy_only_the_second_
 async def test_an_answer_that_announces_another_one_is_no_success(world):
     world.gateway.answer = Answer(raw=b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
     ended = await world.ended(await world.later("plain", await world.card()))
-    assert (ended["status"], ended["code"]) == ("unknown", "answered_101")
+    assert (ended["status"], ended["code"]) == ("unknown", "upstream_answer_invalid")
 
 
 async def test_a_key_is_not_forgotten_while_its_operation_may_still_be_sent(world, key):
