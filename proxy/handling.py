@@ -13,6 +13,7 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.listener import Handler
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import ERROR_HEADER, problem
+from proxy.edge.request_log import log_request
 from proxy.errors import ShuttingDown
 from vault.errors import PanlessError
 
@@ -33,8 +34,12 @@ class Handling:
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             exchange = Exchange.begin(name, request)
-            with self._metrics.in_flight.track_inprogress():
+            in_flight = self._metrics.in_flight
+            in_flight.inc()
+            try:
                 answer = await self._answer(request, exchange, way)
+            finally:
+                in_flight.dec()
             code = answer.headers.get(ERROR_HEADER, "") if isinstance(answer, web.Response) else ""
             self.note(exchange, request.method, answer.status, code)
             return answer
@@ -65,18 +70,7 @@ class Handling:
     def note(self, exchange: Exchange, method: str, status: int, code: str) -> None:
         """Count and log a request that was answered."""
         seconds = time.perf_counter() - exchange.started
-        self._metrics.requests.labels(exchange.listener, exchange.route, str(status), code).inc()
-        self._metrics.seconds.labels(exchange.listener, exchange.route).observe(seconds)
+        self._metrics.requests_of(exchange.listener, exchange.route, status, code).inc()
+        self._metrics.seconds_of(exchange.listener, exchange.route).observe(seconds)
         if exchange.listener != "admin":
-            log.info(
-                "request",
-                listener=exchange.listener,
-                route=exchange.route,
-                app=exchange.app,
-                method=method,
-                status=status,
-                code=code or None,
-                values=exchange.values,
-                request_id=exchange.request_id,
-                milliseconds=round(seconds * 1000, 2),
-            )
+            log_request(exchange, method, status, code, seconds)

@@ -26,7 +26,7 @@ from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import new_values
 from proxy.routes import InboundRoute
 from proxy.upstream.client import UpstreamClient
-from proxy.upstream.flight import read_answer
+from proxy.upstream.flight import body_of
 from vault.errors import Denied
 from vault.policy import Denial, Policy, Principal
 from vault.rules import Action
@@ -64,7 +64,7 @@ class Inbound:
         message, body = await self._tokenized(incoming, route, exchange)
         answer = await self._upstream.send(route, request.method, message, body)
         async with answer:
-            passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), read_answer(answer, route))
+            passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), body_of(answer, route))
             return await relay(request, exchange, passed)
 
     async def _admit(self, request: web.BaseRequest, route: InboundRoute, exchange: Exchange) -> None:
@@ -107,5 +107,5 @@ class Inbound:
         await self._decide(route, exchange, frozenset(match.field.kind for match in plan.matches))
         tokens = await self._vault.tokenize(new_values(plan), route.tenant, exchange.context, customer=customer)
         for match in plan.matches:
-            self._metrics.values.labels("tokenize", match.field.kind).inc()
+            self._metrics.values_of("tokenize", match.field.kind).inc()
         return tokens

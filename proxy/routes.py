@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -213,10 +214,16 @@ def canonical(path: str) -> str:
     Percent-encoding undone (twice), slashes merged, parameters after `;`, white space at the end, and case dropped; and
     the slash at the end, but for the root.
     """
+    if _is_canonical(path):
+        return path.rstrip("/").casefold() or "/"
     plain = unquote(unquote(path)).replace("\\", "/").partition("\0")[0]
     segments = [segment.partition(";")[0].strip() for segment in plain.split("/")]
     merged = "/".join(["", *filter(None, segments)]).casefold()
     return merged or "/"
+
+
+# Letters, digits and signs that nobody takes for others, between single slashes: nearly every path.
+_is_canonical = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?", re.ASCII).fullmatch
 
 
 def _check_target(target: str) -> None:

@@ -39,7 +39,7 @@ from proxy.rewrite.reference import new_values
 from proxy.state.webhook_events import KIND, WEBHOOK, NewEvent, WebhookEvents
 from proxy.upstream.certificates import SigningCertificates
 from proxy.upstream.client import UpstreamClient
-from proxy.upstream.flight import read_answer
+from proxy.upstream.flight import body_of
 from proxy.verifying.errors import WebhookBusy, WebhookRejected
 from proxy.verifying.scheme import Hook, digest_of
 from proxy.webhook_routes import WebhookRoute
@@ -145,7 +145,7 @@ class Webhooks:
                 now = datetime.now(UTC)
                 await self._events.passed(held, now, now + route.keep)
             self._metrics.webhooks.labels(route.name, "passed" if took else "not_taken").inc()
-            passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), read_answer(answer, route))
+            passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), body_of(answer, route))
             return await relay(request, exchange, passed)
 
     @asynccontextmanager
@@ -176,7 +176,7 @@ class Webhooks:
         exchange.values = len(plan.matches)
         tokens = await self._vault.tokenize(new_values(plan), route.tenant, exchange.context) if plan.matches else []
         for match in plan.matches:
-            self._metrics.values.labels("tokenize", match.field.kind).inc()
+            self._metrics.values_of("tokenize", match.field.kind).inc()
         return _unsigned(with_digests(incoming, plan.fill([token.shown for token in tokens])), incoming, route)
 
 

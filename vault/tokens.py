@@ -7,7 +7,6 @@ neighbours in the index. 74 of its bits come from the operating system's generat
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 import time
@@ -16,7 +15,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
+# 26 characters are 130 bits, two zeros and the UUID: 13 pairs of characters, ten bits each.
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS = range(120, -1, -10)
 _LAST_MILLISECOND = 253_402_214_400_000  # 9999-12-31
 _VALUES = {char: number for number, char in enumerate(_ALPHABET)}
 # 26 characters carry 130 bits; the first one holds only three, so it is 7 at most.
@@ -65,9 +66,8 @@ def minted_at(identifier: UUID) -> datetime:
 
 def type_id(prefix: str, identifier: UUID) -> str:
     """Return the TypeID of a UUID."""
-    # 26 characters are 130 bits: two zeros before the UUID. Six more behind fill the last of 17 bytes.
-    encoded = base64.b32encode((identifier.int << 6).to_bytes(17, "big"))[:26]
-    return f"{prefix}_{encoded.translate(_TO_CROCKFORD).decode()}"
+    number = identifier.int
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 
 def mint(prefix: str) -> Token:

@@ -22,6 +22,7 @@ from proxy.errors import (
 from proxy.rewrite.media import Media, parse
 
 SMALL_BODY = 64 * 1024
+_BROKEN_OFF = (web.RequestPayloadError, ConnectionError, HttpProcessingError)
 
 
 def media_of(headers: CIMultiDict[str], route: str) -> Media:
@@ -55,6 +56,8 @@ async def read_body(request: web.BaseRequest, *, limit: int, seconds: float) -> 
     """Return the whole body; raises BodyTooLarge, BodyIncomplete or BodyTimeout."""
     if (request.content_length or 0) > limit:
         raise BodyTooLarge(limit=limit)
+    if request.content.is_eof() and request.content.total_bytes <= limit:
+        return await _arrived(request)  # with the head, as small bodies do: there is nothing to wait for
     pieces: list[bytes] = []
     size = 0
     try:
@@ -69,12 +72,19 @@ async def read_body(request: web.BaseRequest, *, limit: int, seconds: float) -> 
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+async def _arrived(request: web.BaseRequest) -> bytes:
+    try:
+        return await request.content.read()
+    except _BROKEN_OFF:
+        raise BodyIncomplete from None
+
+
 async def stream_body(request: web.BaseRequest) -> AsyncIterator[bytes]:
     """Yield the body as it arrives; raises BodyIncomplete."""
     try:
         async for piece in request.content.iter_any():
             yield piece
-    except (web.RequestPayloadError, ConnectionError, HttpProcessingError):
+    except _BROKEN_OFF:
         raise BodyIncomplete from None
 
 

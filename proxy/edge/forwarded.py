@@ -10,14 +10,16 @@ from proxy.edge.headers import end_to_end
 from proxy.edge.identity import KEY_HEADER
 from proxy.edge.problem import REQUEST_ID_HEADER
 
-_REPLACED = (
-    "host",
-    "expect",
-    "content-length",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    REQUEST_ID_HEADER.lower(),
-    KEY_HEADER.lower(),  # meant for Panless; no application may collect others' keys
+_REPLACED = frozenset(
+    {
+        b"host",
+        b"expect",
+        b"content-length",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        REQUEST_ID_HEADER.lower().encode(),
+        KEY_HEADER.lower().encode(),  # meant for Panless; no application may collect others' keys
+    }
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -11,17 +11,18 @@ from proxy.errors import FramingConflict, MethodNotAllowed, RequestMalformed
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
+_CONNECTION = b"connection"
 _HOP_BY_HOP = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        _CONNECTION,
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
 # What a client may not take away from the receiver by naming it in Connection.
@@ -55,11 +56,17 @@ def check_framing(request: web.BaseRequest) -> None:
         raise MethodNotAllowed(route="(any)")
 
 
-def end_to_end(raw: RawHeaders, drop: Collection[str] = ()) -> CIMultiDict[str]:
+def end_to_end(raw: RawHeaders, drop: Set[bytes] = frozenset()) -> CIMultiDict[str]:
     """Return the headers that travel on, in order and spelled as they came, without those in `drop` (lower case)."""
-    decoded = [(name.decode("ascii"), value.decode("utf-8", "surrogateescape")) for name, value in raw]
-    named = {
-        option.strip().lower() for name, value in decoded if name.lower() == "connection" for option in value.split(",")
-    }
-    left_out = _HOP_BY_HOP | (named - _NEEDED) | set(drop)
-    return CIMultiDict([(name, value) for name, value in decoded if name.lower() not in left_out])
+    kept: list[tuple[str, str]] = []
+    named: set[str] = set()
+    for name, value in raw:
+        lower = name.lower()
+        if lower in _HOP_BY_HOP:
+            if lower == _CONNECTION:
+                named.update(option.strip().lower() for option in value.decode("utf-8", "replace").split(","))
+        elif lower not in drop:
+            kept.append((name.decode("ascii"), value.decode("utf-8", "surrogateescape")))
+    if left_out := named - _NEEDED:
+        kept = [each for each in kept if each[0].lower() not in left_out]
+    return CIMultiDict(kept)

@@ -1,4 +1,4 @@
-"""Logs: JSON lines on stderr. Redaction is the last thing that happens to a line.
+"""Logs: JSON lines on stderr, redacted where they are written (output.py).
 
 Rules:
 1. Messages of exceptions are never logged: they carry input. What is logged of one is its type and where it was.
@@ -9,7 +9,6 @@ Rules:
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -19,9 +18,8 @@ from typing import Any
 
 import structlog
 
-from proxy.guard.masking import mask
+from proxy.edge.output import output
 
-_APP_KEY = re.compile(r"pl[ko]_[a-z2-7]{8,}", re.ASCII)
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
@@ -36,10 +34,10 @@ def configure(level: str = "INFO") -> None:
     structlog.configure(
         processors=_rendered(shared),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: output,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter(_StaticFormatter(shared))
     root = logging.getLogger()
     root.handlers = [handler]
@@ -67,7 +65,12 @@ def _long_numbers_as_text(_logger: object, _method: str, event: MutableMapping[s
 
 
 def _rendered(processors: list[Any]) -> list[Any]:
-    return [*processors, _long_numbers_as_text, structlog.processors.JSONRenderer(sort_keys=True), redact]
+    return [*processors, _long_numbers_as_text, structlog.processors.JSONRenderer(sort_keys=True)]
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        output.write(self.format(record))
 
 
 class _StaticFormatter(logging.Formatter):
@@ -103,8 +106,3 @@ def _exception_without_message(
             for frame in traceback.extract_tb(error.__traceback__, limit=-8)
         ]
     return event
-
-
-def redact(_logger: object, _method: str, line: str) -> str:
-    """Mask what may not be in a log line."""
-    return _APP_KEY.sub("[masked]", mask(line))

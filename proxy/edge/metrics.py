@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -110,6 +112,10 @@ class Metrics:
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)
         self.tokens_purged = Counter("panless_tokens_purged", "Tokens whose time ended.", registry=self._registry)
         self.upstreams = UpstreamMetrics(self._registry)
+        # Each by its labels, which are few: the metric itself would check and look them up under a lock.
+        self.requests_of = cache(self.requests.labels)
+        self.seconds_of = cache(self.seconds.labels)
+        self.values_of = cache(self.values.labels)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

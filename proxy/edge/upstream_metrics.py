@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -17,6 +18,7 @@ class UpstreamMetrics:
             ["route", "outcome"],
             registry=registry,
         )
+        self.attempts_of = cache(self.attempts.labels)
         self.retries = Counter("panless_upstream_retries", "Attempts after the first.", ["route"], registry=registry)
         self.refused = Counter(
             "panless_upstream_retries_refused",

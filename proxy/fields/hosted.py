@@ -117,7 +117,7 @@ class HostedFields:
         tokens = await self._collecting.tokenize(opened, values, exchange.context, self._rules, card=given.card)
         exchange.values = len(values)
         for each in values:
-            self._metrics.values.labels("tokenize", each.kind.name).inc()
+            self._metrics.values_of("tokenize", each.kind.name).inc()
         return tokens
 
     def _is_own(self, request: web.BaseRequest, origin: str) -> bool:

@@ -30,7 +30,7 @@ from proxy.upstream.answer import ask_for_readable
 from vault.policy import Permit
 from vault.service import Vault
 
-_REPLACED = ("host", "expect", "content-length")
+_REPLACED = frozenset({b"host", b"expect", b"content-length"})
 # They change nothing, so there is nothing that could happen twice (RFC 9110, section 9.2.1).
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 

@@ -167,7 +167,7 @@ class Sending:
         if wanted:
             revealed = await self._vault.reveal(wanted, permit, exchange.context, again=order.again)
         for reference in wanted:
-            self._metrics.values.labels("reveal", reference.kind.name).inc()
+            self._metrics.values_of("reveal", reference.kind.name).inc()
         secrets = await self._secrets(order, permit, revealed)
         message = plan.fill(filled(plan, revealed, route.credential.secret))
         if carries_key(message):

@@ -21,7 +21,7 @@ from proxy.rewrite.fields import KEPT, Field, Fields, chosen
 from proxy.rewrite.message import Message
 from proxy.rewrite.owners import Owners
 from proxy.rewrite.places import Path, Place
-from proxy.rewrite.sections import Section, sections, unscanned
+from proxy.rewrite.sections import Section, sections, unscanned, unscanned_data
 from proxy.rewrite.selectors import Selector, Where
 from vault.exposure import expose
 from vault.sensitive import Sensitive
@@ -92,8 +92,9 @@ class Plan:
 
     def everything_else(self) -> Iterator[bytes | memoryview]:
         """The bytes of all parts of the message outside the spans, of its headers too."""
-        yield from (piece.data for piece in self.remainder())
-        yield from (section.data for section in self.unscanned())
+        if self.sections:
+            yield from (piece.data for piece in self.remainder())
+        yield from unscanned_data(self.message, self.sections)
 
     def unscanned(self) -> Iterator[Section]:
         """The sections in which no field can be."""

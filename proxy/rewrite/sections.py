@@ -68,10 +68,30 @@ def unscanned(message: Message, found: Sequence[Section]) -> Iterator[Section]:
     for where, text in ((Where.PATH, message.path), (Where.QUERY, message.query)):
         if text and where not in scanned:
             yield Section(where, text.encode("utf-8", "surrogateescape"), ())
+    for index, value in _other_headers(message, found):
+        yield Section(Where.HEADER, value.encode("utf-8", "surrogateescape"), (), header=index)
+
+
+def unscanned_data(message: Message, found: Sequence[Section]) -> list[bytes]:
+    """Return the data of those sections, headers in one piece with line breaks between them."""
+    scanned = {each.where for each in found}
+    texts = [value for _, value in _other_headers(message, found)]
+    if Where.PATH not in scanned:
+        texts.append(message.path)
+    if Where.QUERY not in scanned:
+        texts.append(message.query)
+    data = "\n".join(texts).encode("utf-8", "surrogateescape")
+    return [data] if Where.BODY in scanned else [message.body, data]
+
+
+def _other_headers(message: Message, found: Sequence[Section]) -> list[tuple[int, str]]:
+    """Return index and value of the headers in which no field can be."""
     selected = {each.header for each in found if each.where is Where.HEADER}
-    for index, (name, value) in enumerate(message.headers):
-        if index not in selected and name.lower() not in _PROTOCOL:
-            yield Section(Where.HEADER, value.encode("utf-8", "surrogateescape"), (), header=index)
+    return [
+        (index, value)
+        for index, (name, value) in enumerate(message.headers)
+        if index not in selected and name.lower() not in _PROTOCOL
+    ]
 
 
 def _body(body: bytes, media: Media, fields: Fields) -> Section:

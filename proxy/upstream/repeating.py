@@ -88,7 +88,7 @@ class Repeating:
 
     def _count(self, outcome: str) -> None:
         if self._metrics is not None:
-            self._metrics.attempts.labels(self._route.name, outcome).inc()
+            self._metrics.attempts_of(self._route.name, outcome).inc()
 
 
 def _is_of_upstream(failure: RequestError, attempt: Attempt) -> bool:

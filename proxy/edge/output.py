@@ -1,0 +1,59 @@
+"""Where log lines go: to stderr, redacted, those of one turn of the event loop in one write.
+
+Redaction is the last thing that happens to a line, and the only place where it happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import re
+import sys
+from collections import deque
+
+from proxy.guard.masking import mask
+
+_APP_KEY = re.compile(r"pl[ko]_[a-z2-7]{8,}", re.ASCII)
+
+
+def redact(text: str) -> str:
+    """Mask what may not be in a log line: what looks like a PAN, or like an application key."""
+    return _APP_KEY.sub("[masked]", mask(text))
+
+
+class Output:
+    """Collects lines. What is collected is written at the end of the loop's turn, or at once where no loop runs."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._is_scheduled = False
+        atexit.register(self.flush)
+
+    def write(self, line: str) -> None:
+        """Take a line, without its line break, from any thread."""
+        self._lines.append(line)
+        if self._is_scheduled:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+        else:
+            self._is_scheduled = True
+            loop.call_soon(self.flush)
+
+    # The names that structlog calls a logger by.
+    debug = info = warning = error = critical = write
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        self._is_scheduled = False
+        lines = []
+        while self._lines:
+            lines.append(self._lines.popleft())
+        if lines:
+            sys.stderr.write(redact("\n".join(lines)) + "\n")
+            sys.stderr.flush()
+
+
+output = Output()
