@@ -117,11 +117,12 @@ class AnswerReader:
         if self.state is not State.HEAD:
             self.is_reusable = False  # a trailer, or the head of what nobody asked for
             return
+        value = value.rstrip(b" \t")  # no part of it (RFC 9112, section 5)
         self.headers.append((name, value))
         if len(name) in _LENGTHS:
             lower = name.lower()
             if lower == _CODING:
-                self._codings.append(value.strip().lower())
+                self._codings.append(value.lower())
             self._framed = self._framed or lower in (_LENGTH, _CODING)
 
     def on_headers_complete(self) -> None:
