@@ -32,6 +32,7 @@ NAMES = (
     "connect",
     "fields",
     "webhook",
+    "answer",
 )
 _INSTRUMENTED = [
     "proxy.rewrite",
@@ -39,6 +40,7 @@ _INSTRUMENTED = [
     "proxy.guard",
     "proxy.edge.connect",
     "proxy.fields",
+    "proxy.upstream.answer_reader",
     "proxy.verifying",
     "vault",
 ]

@@ -24,6 +24,7 @@ from proxy.rewrite.places import Place
 from proxy.rewrite.selectors import Automaton, Selector, State
 from proxy.rewrite.xml_prolog import declared_encoding
 from proxy.scrub.scrubber import Scrubber, Secret
+from proxy.upstream.answer_reader import AnswerMalformed, AnswerReader
 from proxy.verifying.errors import WebhookRejected
 from tests.harness.gateways import hook
 from tests.proxy.verifying.test_refusals import NOW, SCHEMES
@@ -163,6 +164,27 @@ def webhook(data: bytes) -> None:
     assert unpack_request(pack_request(kept)) == kept
 
 
+def answer(data: bytes) -> None:
+    """A gateway's answer, as it arrives: in one piece or byte by byte it is the same one, or malformed.
+
+    In one piece, what comes behind it makes it malformed, too.
+    """
+    whole, pieces = _answer([data]), _answer([data[at : at + 1] for at in range(len(data))])
+    assert whole is None or (pieces is not None and pieces[:-1] == whole[:-1])
+
+
+def _answer(pieces: list[bytes]) -> tuple[object, ...] | None:
+    reader = AnswerReader()
+    reader.expect("GET")
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+    except AnswerMalformed:
+        return None
+    is_whole = reader.end()
+    return is_whole, reader.status, reader.reason, reader.headers, b"".join(reader.pieces), reader.is_reusable
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "json": partial(fills, json.scan),
     "form": partial(fills, form.scan),
@@ -176,6 +198,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "connect": connect,
     "fields": fields,
     "webhook": webhook,
+    "answer": answer,
 }
 
 
