@@ -7,8 +7,8 @@ neighbours in the index. 74 of its bits come from the operating system's generat
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,11 +52,20 @@ class Token:
 
 def uuid7() -> UUID:
     """Return a new UUIDv7: 48 bits of milliseconds, 74 random bits (RFC 9562, section 5.7)."""
+    return UUID(int=_uuid7())
+
+
+def new_type_id(prefix: str) -> str:
+    """Return the TypeID of a new UUIDv7."""
+    return _type_id(prefix, _uuid7())
+
+
+def _uuid7() -> int:
     milliseconds = time.time_ns() // 1_000_000
-    entropy = int.from_bytes(secrets.token_bytes(10), "big")
+    entropy = int.from_bytes(os.urandom(10), "big")
     high = (milliseconds << 16) | 0x7000 | (entropy >> 68)
     low = (0b10 << 62) | (entropy & ((1 << 62) - 1))
-    return UUID(int=(high << 64) | low)
+    return (high << 64) | low
 
 
 def minted_at(identifier: UUID) -> datetime:
@@ -66,7 +75,10 @@ def minted_at(identifier: UUID) -> datetime:
 
 def type_id(prefix: str, identifier: UUID) -> str:
     """Return the TypeID of a UUID."""
-    number = identifier.int
+    return _type_id(prefix, identifier.int)
+
+
+def _type_id(prefix: str, number: int) -> str:
     return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 

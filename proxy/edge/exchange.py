@@ -12,7 +12,7 @@ from proxy.edge.client_certificate import client_certificate
 from proxy.edge.problem import REQUEST_ID_HEADER
 from proxy.rewrite.fields import KEY_PREFIXES
 from vault.requests import Context
-from vault.tokens import type_id, uuid7
+from vault.tokens import new_type_id
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 _SEPARATORS = re.compile(r"[^0-9A-Za-z]")
@@ -46,7 +46,7 @@ class Exchange:
 
 
 def new_request_id() -> str:
-    return type_id("req", uuid7())
+    return new_type_id("req")
 
 
 def _request_id(request: web.BaseRequest) -> str:

@@ -81,7 +81,7 @@ class Event:
 
 def timestamp(at: datetime) -> str:
     """RFC 3339 in UTC with microseconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def canonical(members: dict[str, object]) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from proxy.edge import log
+from proxy.edge.output import output
 from vault.errors import TokenUnknown
 from vault.sensitive import Sensitive
 
@@ -22,6 +23,10 @@ PAN, CANARY, KEY = "4242424242424242", "canary-hunter2-canary", "plk_" + "a" * 5
 
 class Lines(io.StringIO):
     """Everything that was written to stderr; `events` parses it and so checks that every line is JSON."""
+
+    def getvalue(self) -> str:
+        output.flush()
+        return super().getvalue()
 
     def events(self) -> list[dict]:
         return [json.loads(line) for line in self.getvalue().splitlines()]
