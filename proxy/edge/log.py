@@ -25,6 +25,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 def configure(level: str = "INFO") -> None:
     """Send structlog's and the standard library's log to stderr in the same form."""
+    output.stream = sys.stderr
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

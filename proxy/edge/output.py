@@ -10,6 +10,7 @@ import atexit
 import re
 import sys
 from collections import deque
+from typing import TextIO
 
 from proxy.guard.masking import mask
 
@@ -26,20 +27,20 @@ class Output:
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque()
-        self._is_scheduled = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # the one that will write
+        self.stream: TextIO = sys.stderr
         atexit.register(self.flush)
 
     def write(self, line: str) -> None:
         """Take a line, without its line break, from any thread."""
         self._lines.append(line)
-        if self._is_scheduled:
-            return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             self.flush()
-        else:
-            self._is_scheduled = True
+            return
+        if loop is not self._loop:
+            self._loop = loop
             loop.call_soon(self.flush)
 
     # The names that structlog calls a logger by.
@@ -47,13 +48,13 @@ class Output:
 
     def flush(self) -> None:
         """Write what was collected."""
-        self._is_scheduled = False
+        self._loop = None
         lines = []
         while self._lines:
             lines.append(self._lines.popleft())
         if lines:
-            sys.stderr.write(redact("\n".join(lines)) + "\n")
-            sys.stderr.flush()
+            self.stream.write(redact("\n".join(lines)) + "\n")
+            self.stream.flush()
 
 
 output = Output()
