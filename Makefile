@@ -52,8 +52,9 @@ check: $(VENV)/.dev ## format, lint, types, import contracts
 softhsm: $(VENV)/.dev ## get SoftHSM2 for the tests of key provider pkcs11, if it is not there
 	@"$(CURDIR)/$(BIN)/python" -m tests.harness.softhsm
 
-bench: $(VENV)/.dev ## measure; prints a table and writes build/bench.json
-	@"$(CURDIR)/$(BIN)/python" -m tests.bench
+BENCHED = $(if $(ROWS),--rows "$(ROWS)") $(if $(TABLES),--tables "$(TABLES)") $(if $(FULL),--full)
+bench: $(VENV)/.dev ## measure; prints tables and writes build/bench.json; ROWS=pass,reveal: these only; FULL=1: 10^7 cards
+	@"$(CURDIR)/$(BIN)/python" -m tests.bench $(BENCHED)
 
 fuzz: $(VENV)/.fuzz ## try the parsers on hostile input, SECONDS=60 each; prints a table
 	@"$(CURDIR)/$(BIN)/python" -m tests.fuzz --seconds $(SECONDS)
