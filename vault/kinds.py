@@ -67,6 +67,9 @@ _SEPARATORS = " -\u00a0\u2009\u2007\u202f"
 # Full-width digits are what an East Asian keyboard types. Other scripts' digits are refused: no issuer prints them.
 _DIGITS = {ord("\uff10") + i: str(i) for i in range(10)}
 _TO_PLAIN = str.maketrans({**dict.fromkeys(map(ord, _SEPARATORS)), **_DIGITS})
+_TO_NUMBERS = bytes.maketrans(b"0123456789", bytes(range(10)))
+# What a digit counts if it is doubled: the sum of the digits of that.
+_DOUBLED = bytes.maketrans(bytes(range(10)), bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 _PAN = re.compile(r"[0-9]{12,19}", re.ASCII)
 _CVC = re.compile(r"[0-9]{3,4}", re.ASCII)
 # A month, a year, or both in any order, with or without a sign between them.
@@ -79,9 +82,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def luhn_valid(digits: str) -> bool:
     """Tell whether ASCII digits pass the Luhn check (ISO/IEC 7812-1, annex B)."""
-    odd = sum(map(int, digits[-1::-2]))
-    even = sum((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)[int(digit)] for digit in digits[-2::-2])
-    return (odd + even) % 10 == 0
+    numbers = digits.encode("ascii").translate(_TO_NUMBERS)
+    return (sum(numbers[-1::-2]) + sum(numbers[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
 def iban_valid(iban: str) -> bool:

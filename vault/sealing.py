@@ -65,17 +65,14 @@ class Sealing:
     async def _record(self, new: NewValue, value: Sensitive, token: Token, tenant: str) -> NewRecord:
         key = await self._keyring.sealing_key(tenant)
         sealed = seal(key, value, Binding(tenant, token, new.kind.name))
-        about = new.kind.describe(value)
-        record = NewRecord(
-            (), token.id, tenant, new.kind.name, key.id, sealed, about.brand, about.last4, limits=new.limits
-        )
+        about, name = new.kind.describe(value), new.kind.name
+        made_of: Sequence[Mark] = ()
         reused = self._settings.reuse_tokens and new.kind.reusable and new.limits == UNLIMITED and not new.fresh
         if reused or new.shape is not None:
             keys = await self._keyring.fingerprint_keys(tenant)
-            record = replace(record, marks=marks(keys, new.kind.name, value)) if reused else record
-            if new.shape is not None:
-                record = replace(record, **_card_shaped(keys, new.shape, about, record))
-        return record
+            made_of = marks(keys, name, value) if reused else ()
+        record = NewRecord(made_of, token.id, tenant, name, key.id, sealed, about.brand, about.last4, limits=new.limits)
+        return record if new.shape is None else replace(record, **_card_shaped(keys, new.shape, about, record))
 
     async def _lease(
         self, new: NewValue, value: Sensitive, token: Token, tenant: str, vaulted: Sequence[int]

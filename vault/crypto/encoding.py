@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 
+_length = struct.Struct(">H").pack
+
 
 def length_prefixed(*parts: bytes) -> bytes:
     """Concatenate parts, each after its length (two bytes, big-endian): no two lists give the same bytes."""
-    return b"".join(struct.pack(">H", len(part)) + part for part in parts)
+    return b"".join([piece for part in parts for piece in (_length(len(part)), part)])
