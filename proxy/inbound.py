@@ -56,7 +56,8 @@ class Inbound:
     async def handle(self, request: web.BaseRequest, exchange: Exchange, route: InboundRoute) -> web.StreamResponse:
         """Tokenize and forward; raises a PanlessError, and then nothing was forwarded that had to be tokenized."""
         path, _, query = request.raw_path.partition("?")
-        await self._admit(request, route, exchange)
+        if route.apps is not None:
+            await self._admit(request, route, exchange)
         target = route.upstream_path(path), query
         tokenizes = route.guard == Mode.TOKENIZE.value
         headers = forwarded(request, exchange)
@@ -69,8 +70,6 @@ class Inbound:
 
     async def _admit(self, request: web.BaseRequest, route: InboundRoute, exchange: Exchange) -> None:
         """Refuse who may not use a route that names its applications; raises Denied."""
-        if route.apps is None:
-            return
         headers = CIMultiDict(request.headers)
         certificate = certificate_for(headers, exchange)
         exchange.app = (await self._vault.identify(find_key(headers, ()), exchange.context, certificate)).app

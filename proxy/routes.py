@@ -68,7 +68,7 @@ class Route:
 
     def check_required(self, found: Iterable[Selector]) -> None:
         """Raise FieldMissing unless every required field was found."""
-        for missing in sorted(map(str, self.required.difference(found))):
+        for missing in sorted(map(str, self.required.difference(found))) if self.required else ():
             raise FieldMissing(at=missing, route=self.name)
 
     def upstream_path(self, path: str) -> str:

@@ -71,6 +71,8 @@ class Plan:
         """
         if len(replacements) != len(self.matches):
             raise ValueError(f"{len(replacements)} replacements for {len(self.matches)} matches")
+        if not self.matches:
+            return self.message
         changes = [(match, _encoded(match, new)) for match, new in zip(self.matches, replacements, strict=True)]
         message = self.message
         for number, section in enumerate(self.sections):

@@ -172,7 +172,7 @@ def test_one_plan_fills_all_parts_and_leaves_what_is_kept():
     assert filled.headers == (("H", "c"), ("Date", "5"), ("I", "6"))
     assert filled.path == "/p"
     rest = b"|".join(map(bytes, plan.everything_else()))
-    assert rest == b'{"order":|,"number":|}|q=|&r=3|||/p|6'
+    assert rest == b'{"order":|,"number":|}|q=|&r=3|||6\n/p'
 
 
 def test_a_plan_can_be_cut_and_its_owners_follow():
