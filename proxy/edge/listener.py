@@ -71,10 +71,16 @@ class HttpServer(web.Server):
 
 
 class Listener:
-    """One bound address. `start` binds it; `stop` lets requests in flight end first."""
+    """One bound address. `start` binds it; `stop` lets requests in flight end first.
 
-    def __init__(self, name: str, config: ListenerConfig, whole: Config, handler: Handler) -> None:
+    `shared`: the port that other workers listen on, too.
+    """
+
+    def __init__(
+        self, name: str, config: ListenerConfig, whole: Config, handler: Handler, shared: int | None = None
+    ) -> None:
         self.name = name
+        self._shared = shared
         self._config = config
         self._tls = tls_context(name, config, whole)
         self._runner = web.ServerRunner(HttpServer(handler), shutdown_timeout=whole.limits.stop_seconds)
@@ -83,7 +89,9 @@ class Listener:
     async def start(self) -> None:
         """Bind and accept; raises AddressUnavailable."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._config.host, self._config.port, ssl_context=self._tls, backlog=1024)
+        port, reuse_port = (self._config.port, None) if self._shared is None else (self._shared, True)
+        bind = (self._config.host, port)
+        site = web.TCPSite(self._runner, *bind, ssl_context=self._tls, backlog=1024, reuse_port=reuse_port)
         try:
             await site.start()
         except OSError as error:

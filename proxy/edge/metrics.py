@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 
 from proxy.edge.upstream_metrics import UpstreamMetrics
 
@@ -110,6 +113,10 @@ class Metrics:
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)
         self.tokens_purged = Counter("panless_tokens_purged", "Tokens whose time ended.", registry=self._registry)
         self.upstreams = UpstreamMetrics(self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what `render` shows, for merging it with that of other workers."""
+        return self._registry.collect()
 
     def render(self) -> bytes:
         return generate_latest(self._registry)
