@@ -264,7 +264,7 @@ class Panless:
             return await self._forward.handle(request, exchange)
 
         handler, shared = self._handling.handler("forward", way), self._shared("forward")
-        await self._begin(ForwardListener(config, self._config, handler, opens, self._handling.note, shared))
+        await self._begin(ForwardListener(config, self._config, handler, opens, self._handling.note, shared=shared))
 
     @property
     def _forward(self) -> Forward:

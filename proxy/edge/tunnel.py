@@ -44,6 +44,7 @@ class ForwardListener:
         handler: Handler,
         opens: Opens,
         account: Account,
+        *,
         shared: int | None = None,
     ) -> None:
         self._shared = shared

@@ -61,7 +61,7 @@ class Forking:
 
     async def start(self) -> None:
         """Listen to it."""
-        reader, _ = await asyncio.open_unix_connection(sock=self._requests.dup())
+        reader, self._writer = await asyncio.open_unix_connection(sock=self._requests.dup())  # it closes if let go
         self._told = asyncio.create_task(self._listen(reader))
 
     async def fork(self, number: int, *, restarted: bool, end: socket.socket) -> tuple[int, asyncio.Future[int]]:
@@ -80,6 +80,7 @@ class Forking:
         """Let it end."""
         if self._told is not None:
             self._told.cancel()
+            self._told = None
         with suppress(OSError):
             self._requests.shutdown(socket.SHUT_RDWR)
         self._requests.close()
@@ -114,14 +115,18 @@ class _Forker:
 
     def serve(self) -> Birth:
         """Return in each worker; here it never does."""
+        sources: list[Any] = [self._requests, self._woken]
         while True:
-            ready: list[Any] = select.select([self._requests, self._woken], [], [])[0]
+            ready, _, _ = select.select(sources, [], [])
             if self._woken in ready:
                 os.read(self._woken, 4096)
                 self._reap()
             if self._requests not in ready:
                 continue
-            request, ends, _, _ = socket.recv_fds(self._requests, _REQUEST.size, 1)
+            try:
+                request, ends, _, _ = socket.recv_fds(self._requests, _REQUEST.size, 1)
+            except ConnectionError:
+                request, ends = b"", []
             if not request:
                 os._exit(0)
             number, restarted = _REQUEST.unpack(request)

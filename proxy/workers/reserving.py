@@ -1,8 +1,8 @@
 """The ports of all workers, reserved before any of them starts.
 
 The supervisor binds each address and never listens on it: the kernel sends connections only to workers, each of which
-listens on a socket of its own (SO_REUSEPORT). An address is taken alone and shared afterwards, so that one that somebody
-else uses is refused, even if they would share it.
+listens on a socket of its own (SO_REUSEPORT). An address is taken alone and shared afterwards, so that one in use by
+somebody else is refused, even if they would share it.
 """
 
 from __future__ import annotations

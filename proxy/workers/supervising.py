@@ -73,7 +73,9 @@ class Supervisor:
 
     async def ended(self) -> None:
         """Wait for what ends all; raises it."""
-        await asyncio.gather(*self._keeping)
+        done, _ = await asyncio.wait(self._keeping, return_when=asyncio.FIRST_EXCEPTION)
+        for each in done:
+            each.result()
 
     async def stop(self) -> None:
         """Stop all workers together, then what is theirs; raises WorkersFailed if one had to be killed."""
@@ -100,15 +102,15 @@ class Supervisor:
     async def _all(self, slots: Sequence[Slot]) -> None:
         """Wait until these are ready; raises what has ended one."""
         ready = asyncio.gather(*(slot.ready.wait() for slot in slots))
-        failing = asyncio.gather(*self._keeping)
-        waiting: list[asyncio.Future[Any]] = [ready, asyncio.ensure_future(asyncio.shield(failing))]
+        failing = asyncio.create_task(self.ended())
         try:
+            waiting: list[asyncio.Future[Any]] = [ready, failing]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if failing.done():
                 failing.result()
         finally:
-            for each in waiting:
-                each.cancel()
+            failing.cancel()
+            ready.cancel()
 
     async def _keep(self, slot: Slot) -> None:
         """Run one worker after the other in a slot; raises what is the end of all."""
