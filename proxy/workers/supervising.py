@@ -156,4 +156,4 @@ class Supervisor:
         # What does not answer in time counts as it was: a sum must not go down.
         with suppress(ConnectionError, TimeoutError):
             answer: dict[str, Any] = await slot.ask("look", seconds=METRICS_SECONDS)
-            slot.seen = answer["families"]
+            slot.seen = answer.get("families", slot.seen)  # one that has just begun has none
