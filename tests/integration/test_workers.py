@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from tests.harness import configuration
+from tests.harness.custodians import HEAD, ceremony, unseal
 from tests.harness.process import PanlessProcess, panless, serving
 from tests.harness.upstream import Answer, recording
 from tests.harness.waiting import until
@@ -214,6 +215,38 @@ async def test_without_their_supervisor_workers_end_and_the_port_is_free(tmp_pat
         port = int(world.process.urls["inbound"].rpartition(":")[2])
         with socket.create_server(("127.0.0.1", port), reuse_port=False):
             pass
+
+
+async def test_one_that_starts_again_sealed_waits_and_those_that_are_open_serve(tmp_path):
+    async with recording() as upstream, session() as client:
+        config = written(tmp_path, upstream.url, head="workers = 2\n" + HEAD)
+        shares = await ceremony(config, tmp_path / "shares")
+        async with serving(config) as process:
+            world = World(process, upstream, client)
+            assert {await world.checkout() for _ in range(4)} == {503}
+            for share in shares[:3]:
+                assert (await unseal(config, share)).code == 0
+            before = await world.metrics()
+            os.kill(world.workers()[1], signal.SIGKILL)
+            await until(lambda: asyncio.sleep(0, bool(world.lines("waits_for_custodians", worker=1))))
+            assert {await world.checkout() for _ in range(8)} == {200}
+            for share in shares[2:5]:
+                assert (await unseal(config, share)).code == 0
+            await world.back(before)
+            assert {await world.checkout() for _ in range(8)} == {200}
+
+
+async def test_a_worker_that_dies_again_and_again_is_the_end_of_all(tmp_path):
+    process = await PanlessProcess(written(tmp_path, "http://127.0.0.1:1")).start()
+    world, killed = World(process, None, None), set()
+    while process.process.returncode is None:
+        if (pid := world.workers()[2]) not in killed:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.02)
+    assert (len(killed), process.process.returncode) == (5, 1)
+    assert "[workers_failed]" in process.log
+    assert not alive(world.workers().values())
 
 
 async def test_an_address_in_use_is_one_error_also_if_it_would_be_shared(tmp_path):
