@@ -22,6 +22,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 # aiohttp's defaults are a browser's; SDKs send long authorization headers and many of them.
 MAX_HEADER_BYTES = 32 * 1024
+ACCEPTED_SECONDS = 0.05
 
 
 class HttpProtocol(RequestHandler):
@@ -100,6 +101,11 @@ class Listener:
 
     async def stop(self) -> None:
         """Refuse new connections, let requests in flight end, close the rest."""
+        for site in list(self._runner.sites):
+            await site.stop()
+        # A connection that was accepted at this moment has to begin first: aiohttp would drop its request, and then wait
+        # for it until the time is up.
+        await asyncio.sleep(ACCEPTED_SECONDS)
         await self._runner.cleanup()
 
 

@@ -22,6 +22,7 @@ from proxy.workers.place import Place
 
 TELL_SECONDS = 5.0
 ORPHAN_SECONDS = 20.0
+MERGED_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -110,9 +111,9 @@ class Worker:
 
     async def _merged(self) -> bytes:
         try:
-            answer = await self._channel.ask("merged")
-        except ConnectionError:
-            raise WorkersFailed(reason="the supervisor is gone") from None
+            answer = await self._channel.ask("merged", seconds=MERGED_SECONDS)
+        except (ConnectionError, TimeoutError):
+            raise WorkersFailed(reason="the supervisor does not answer") from None
         return str(answer["text"]).encode()
 
     async def _answer(self, message: Message) -> Message:
