@@ -103,8 +103,8 @@ class Listener:
         """Refuse new connections, let requests in flight end, close the rest."""
         for site in list(self._runner.sites):
             await site.stop()
-        # A connection that was accepted at this moment has to begin first: aiohttp would drop its request, and then wait
-        # for it until the time is up.
+        # A connection that was accepted at this moment has to begin first: aiohttp would drop its request, and then
+        # wait for it until the time is up.
         await asyncio.sleep(ACCEPTED_SECONDS)
         await self._runner.cleanup()
 
