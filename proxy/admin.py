@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 
 from proxy.audit_reading import AuditReading
@@ -15,10 +17,18 @@ from vault.service import Vault
 class Admin:
     """`/healthz`: the process answers. `/readyz`: database and key provider do, too. `/metrics`: Prometheus.
 
-    `/audit/events` is for auditors who have signed in; the others are open.
+    `/audit/events` is for auditors who have signed in; the others are open. `merged` renders the metrics of all
+    workers, where there are several.
     """
 
-    def __init__(self, vault: Vault, metrics: Metrics, reading: AuditReading) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        metrics: Metrics,
+        reading: AuditReading,
+        merged: Callable[[], Awaitable[bytes]] | None = None,
+    ) -> None:
+        self._merged = merged
         self._vault = vault
         self._metrics = metrics
         self._reading = reading
@@ -35,7 +45,7 @@ class Admin:
                 return await self._ready()
             case "/metrics":
                 exchange.route = "metrics"
-                return self._rendered()
+                return await self._rendered()
             case "/audit/events":
                 exchange.route = "audit-events"
                 return await self._reading.answer(request, exchange)
@@ -49,14 +59,23 @@ class Admin:
             return web.json_response({"status": "unready", "code": error.code, "detail": error.detail}, status=503)
         return web.json_response({"status": "ready"})
 
-    def _rendered(self) -> web.Response:
-        statistics = self._vault.statistics
-        self._metrics.batches.set(statistics.batches)
-        self._metrics.writes.set(statistics.writes)
-        checkpoints = self._vault.checkpointing.statistics
-        self._metrics.checkpoint_size.set(checkpoints.size)
-        self._metrics.checkpoint_at.set(checkpoints.at.timestamp() if checkpoints.at else 0)
-        self._metrics.checkpoint_failures.set(checkpoints.failures)
-        self._metrics.audit_gaps.set(checkpoints.gaps)
-        self._metrics.providers_up.set(self._vault.providers_up)
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type})
+    async def _rendered(self) -> web.Response:
+        if self._merged is not None:
+            body = await self._merged()
+        else:
+            look(self._vault, self._metrics)
+            body = self._metrics.render()
+        return web.Response(body=body, headers={"Content-Type": self._metrics.content_type})
+
+
+def look(vault: Vault, metrics: Metrics) -> None:
+    """Set the gauges that show what the vault knows."""
+    statistics = vault.statistics
+    metrics.batches.set(statistics.batches)
+    metrics.writes.set(statistics.writes)
+    checkpoints = vault.checkpointing.statistics
+    metrics.checkpoint_size.set(checkpoints.size)
+    metrics.checkpoint_at.set(checkpoints.at.timestamp() if checkpoints.at else 0)
+    metrics.checkpoint_failures.set(checkpoints.failures)
+    metrics.audit_gaps.set(checkpoints.gaps)
+    metrics.providers_up.set(vault.providers_up)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
 import structlog
 from aiohttp import web
 
-from proxy.admin import Admin
+from proxy.admin import Admin, look
 from proxy.audit_reading import AuditReading
 from proxy.background import Background
 from proxy.compiled import Compiled
@@ -33,6 +33,8 @@ from proxy.sinks.delivery import Deliveries
 from proxy.state.store import State
 from proxy.upstream.client import UpstreamClient
 from proxy.ways import Ways
+from proxy.workers.merging import Families, families
+from proxy.workers.place import Place, own_key
 from vault.authority import Authority
 from vault.errors import KeyProviderUnavailable, StoreError
 from vault.requests import Context
@@ -47,10 +49,17 @@ log = structlog.get_logger()
 
 
 class Panless:
-    """One running Panless. `start` returns when every listener accepts; `stop` lets requests in flight end."""
+    """One running Panless. `start` returns when every listener accepts; `stop` lets requests in flight end.
 
-    def __init__(self, config: Config) -> None:
+    `place`: what a worker is told by its supervisor. It is started in two steps: `open`, then `listen`.
+    """
+
+    def __init__(self, config: Config, place: Place | None = None) -> None:
         self._config = config  # what was there at the start: listeners, database, keys
+        self._place = place
+        self._sha256 = place.sha256 if place is not None else digest(config)
+        self._opened = asyncio.Event()  # by custodians
+        self._database: Database | None = None
         self._ways: Ways | None = None
         self._reloading: Reloading | None = None
         self._certificates: Certificates | None = None
@@ -73,13 +82,25 @@ class Panless:
 
     async def start(self) -> None:
         """Start everything; raises a PanlessError, and then nothing is left running."""
+        await self.open()
+        await self.listen()
+
+    async def open(self) -> None:
+        """Start everything but the listeners; raises a PanlessError, and then nothing is left running."""
+        await self._or_stop(self._open())
+
+    async def listen(self) -> None:
+        """Let every listener accept, and begin to work; raises a PanlessError, and then nothing is left running."""
+        await self._or_stop(self._listen_all())
+
+    async def _or_stop(self, step: Coroutine[None, None, None]) -> None:
         try:
-            await self._start()
+            await step
         except BaseException:
             await self.stop()
             raise
 
-    async def _start(self) -> None:
+    async def _open(self) -> None:
         if not any(listener for _, listener in self._config.listen) and not any(r.bind for r in self._config.outbound):
             raise ConfigInvalid(file=str(self._config.file), key="listen", problem="no listener is configured")
         secrets = await fetch(self._config)
@@ -90,7 +111,7 @@ class Panless:
 
         settings = vault_settings(self._config, latest)
         self._upstream = UpstreamClient(metrics=self._metrics.upstreams)
-        database = await self._open_database(settings)
+        database = self._database = await self._open_database(settings)
         vault = self._vault = await Vault.open(settings, database)
         await self._report(vault)
         self._deliveries = await Deliveries.start(self._config, database, self._metrics, latest)
@@ -103,28 +124,55 @@ class Panless:
         )
         unsealing = Unsealing(vault)
         await unsealing.started()
-        listen = self._config.listen
-        if listen.forward is not None:
+        if self._config.listen.forward is not None:
             self._certificates = await self._open_authority(settings, database, vault)
         self._apply(compiled)
+        await self._listen_control(settings, database, unsealing, vault)
+        self._reloading = Reloading(
+            lambda: self._now.compiled, self._apply, self._record_change, self._metrics, self._sha256
+        )
+        if self._place is not None and self._place.restarted:
+            await self._unsealed(unsealing)
+
+    async def _unsealed(self, unsealing: Unsealing) -> None:
+        """Wait for the custodians: what comes meanwhile is for the other workers, which are open."""
+        while unsealing.sealed():
+            log.warning("waits_for_custodians")
+            self._opened.clear()
+            await self._opened.wait()
+
+    async def _listen_all(self) -> None:
+        assert self._vault is not None and self._database is not None and self._background is not None  # noqa: S101, PT018
+        listen = self._config.listen
         await self._listen("inbound", listen.inbound, self._way(lambda now: now.inbound.handle))
         await self._listen("outbound", listen.outbound, self._way(lambda now: now.outbound.handle))
         await self._listen_forward()
-        await self._listen(
-            "admin", listen.admin, Admin(vault, self._metrics, AuditReading(vault.operators, database)).handle
-        )
+        reading = AuditReading(self._vault.operators, self._database)
+        merged = self._place.merged if self._place is not None else None
+        await self._listen("admin", listen.admin, Admin(self._vault, self._metrics, reading, merged).handle)
         await self._listen("fields", listen.fields, self._way(lambda now: now.fields.handle))
         for route in self._config.outbound:
-            await self._listen(route.name, route.listener, self._own_way(route.name))
-        await self._listen_control(settings, database, unsealing, vault)
-        self._reloading = Reloading(lambda: self._now.compiled, self._apply, self._record_change, self._metrics)
-        self._again = asyncio.create_task(self._reloading.run())
+            await self._listen(route.name, route.listener, self._own_way(route.name), key=own_key(route.name))
+        if self._place is None and self._reloading is not None:
+            self._again = asyncio.create_task(self._reloading.run())
         self._background.start()
 
     def reload(self) -> None:
         """Read configuration and secrets again, aside; what is wrong changes nothing."""
         if self._reloading is not None:
             self._reloading.ask()
+
+    @property
+    def reloading(self) -> Reloading:
+        """For a supervisor, which lets all workers read again together."""
+        assert self._reloading is not None  # noqa: S101  # it was opened
+        return self._reloading
+
+    def metrics(self) -> Families:
+        """Return the metrics as they stand."""
+        if self._vault is not None:
+            look(self._vault, self._metrics)
+        return families(self._metrics.collect())
 
     @property
     def _now(self) -> Ways:
@@ -165,12 +213,13 @@ class Panless:
             await vault.health()
         except KeyProviderUnavailable as error:
             log.warning("started_without_keys", code=error.code)
-        await vault.record("start", _own_context(f"configuration {digest(self._config)}"))
+        await vault.record("start", _own_context(f"configuration {self._sha256}"))
 
     async def _listen_control(
         self, settings: VaultSettings, database: Database, unsealing: Unsealing, vault: Vault
     ) -> None:
         async def unsealed() -> None:
+            self._opened.set()
             if settings.embedded and self._authority is not None:
                 await ensure_authority(vault.keks, database)
 
@@ -179,7 +228,7 @@ class Panless:
             await self._control.start()
 
     async def _open_database(self, settings: VaultSettings) -> Database:
-        database = await open_database(settings, holder="serve")
+        database = await open_database(settings, holder="serve" if self._place is None else "worker")
         self._close_database = database.close
         if settings.embedded:
             await migrate(database)
@@ -187,10 +236,14 @@ class Panless:
         await ensure_development_kek(settings, database)
         return database
 
-    async def _listen(self, name: str, config: ListenerConfig | None, way: Way) -> None:
+    async def _listen(self, name: str, config: ListenerConfig | None, way: Way, key: str | None = None) -> None:
         if config is None:
             return
-        await self._begin(Listener(name, config, self._config, self._handling.handler(name, way)))
+        handler, shared = self._handling.handler(name, way), self._shared(key or name)
+        await self._begin(Listener(name, config, self._config, handler, shared))
+
+    def _shared(self, key: str) -> int | None:
+        return self._place.ports[key] if self._place is not None else None
 
     async def _open_authority(self, settings: VaultSettings, database: Database, vault: Vault) -> Certificates:
         if settings.embedded:
@@ -210,9 +263,8 @@ class Panless:
         async def way(request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
             return await self._forward.handle(request, exchange)
 
-        await self._begin(
-            ForwardListener(config, self._config, self._handling.handler("forward", way), opens, self._handling.note)
-        )
+        handler, shared = self._handling.handler("forward", way), self._shared("forward")
+        await self._begin(ForwardListener(config, self._config, handler, opens, self._handling.note, shared=shared))
 
     @property
     def _forward(self) -> Forward:

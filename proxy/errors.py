@@ -28,6 +28,12 @@ class AddressUnavailable(PanlessError):
     remedy = "Stop the process that uses the address, or change the listener's `bind`."
 
 
+class WorkersFailed(PanlessError):
+    code = "workers_failed"
+    message = "The workers do not run: {reason}."
+    remedy = "Read the log lines before this one, then start Panless again; see docs/workers.md."
+
+
 class NotRunning(PanlessError):
     code = "not_running"
     message = "No Panless that custodians unseal is running on data directory {path}."

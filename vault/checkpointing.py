@@ -29,6 +29,7 @@ from vault.store.database import Connection, Pool
 
 PORTION = 10_000
 LAST_SECONDS = 10.0
+AGAIN_SECONDS = 0.05  # processes that end together take turns, so that the end of each is covered
 ORIGIN = "panless/audit/"
 
 log = structlog.get_logger()
@@ -68,7 +69,8 @@ class Checkpointing:
         self._going_on = None
         try:
             async with asyncio.timeout(LAST_SECONDS):
-                await self._try()
+                while not await self._try():  # noqa: ASYNC110  # the lock is in the database
+                    await asyncio.sleep(AGAIN_SECONDS)
         except TimeoutError:  # whoever starts next covers the rest
             log.warning("checkpoint_not_made", code="timeout")
 
@@ -87,9 +89,11 @@ class Checkpointing:
             await asyncio.sleep(self._every)
             await self._try()
 
-    async def _try(self) -> None:
+    async def _try(self) -> bool:
+        """Make a checkpoint if that can be done; return False if another process is at it."""
+        alone = True
         try:
-            await self.make()
+            alone = await self.make() is not None
             self._failed = ""
         except PanlessError as error:
             self.statistics.failures += 1
@@ -99,6 +103,7 @@ class Checkpointing:
         except Exception as error:  # the next one may be made; the age of the newest is a metric
             self.statistics.failures += 1
             log.error("checkpoint_not_made", exc_info=error)
+        return alone
 
     async def _portion(self) -> bool | None:
         """Make one checkpoint over at most PORTION events; return whether there were any."""

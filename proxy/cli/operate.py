@@ -10,7 +10,9 @@ import click
 
 from proxy.app import Panless
 from proxy.cli.running import config_option, run
-from proxy.config import Config, load
+from proxy.cli.workers import serve_with_workers, told
+from proxy.config import Config, load, load_text, read
+from proxy.config.models import MOST_WORKERS
 from proxy.edge import log
 from proxy.fetching import fetched_settings
 from vault.upkeep import migrate as migrations
@@ -21,17 +23,32 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 @click.command()
 @config_option
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    metavar="N",
+    help="Processes that share the ports; goes before `workers` of the configuration. [default: 1]",
+)
 @click.option("--log-level", default="INFO", show_default=True, type=click.Choice(LEVELS), help="What to log.")
-def serve(config_file: Path, log_level: str) -> None:
+@click.pass_context
+def serve(context: click.Context, config_file: Path, workers: int | None, log_level: str) -> None:
     """Run Panless until SIGTERM or Ctrl-C.
 
     Prints one line when every listener accepts: `ready inbound=URL outbound=URL forward=URL admin=URL`, with
     ROUTE=URL for each route that has a port of its own. Logs go to stderr as JSON lines. An embedded database is
     migrated by itself; an external one has to be migrated before (`panless migrate`). SIGHUP lets it read configuration
     and secrets again: what is wrong changes nothing, and requests under way end as they began.
+
+    With --workers 2 or more a supervisor starts so many processes, one for each core, say; it starts one that dies
+    again, and the signals above are for the supervisor. docs/workers.md has what workers share and what they do not.
     """
     log.configure(log_level)
-    run(_serve(load(config_file)))
+    text = read(config_file)
+    config = load_text(text, config_file)
+    count = workers or config.workers
+    if count > 1:
+        context.exit(serve_with_workers(config.file, text, count, told))
+    run(_serve(config))
 
 
 async def _serve(config: Config) -> None:
@@ -50,7 +67,7 @@ async def _serve(config: Config) -> None:
         return
     try:
         starting.result()
-        click.echo("ready " + " ".join(f"{name}={url}" for name, url in panless.urls.items()))
+        told(panless.urls)
         await stopping
     finally:
         stopping.cancel()

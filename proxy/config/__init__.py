@@ -3,7 +3,7 @@
 from proxy.config.fields import FieldConfig
 from proxy.config.idempotency import AsynchronousConfig
 from proxy.config.listeners import ListenerConfig
-from proxy.config.load import config_schema, load, parse
+from proxy.config.load import config_schema, load, load_text, parse, read
 from proxy.config.models import Config, LimitsConfig
 from proxy.config.routes import InboundConfig, OutboundConfig, RouteConfig
 
@@ -18,5 +18,7 @@ __all__ = [
     "RouteConfig",
     "config_schema",
     "load",
+    "load_text",
     "parse",
+    "read",
 ]

@@ -17,7 +17,20 @@ from proxy.errors import ConfigInvalid
 
 def load(file: Path) -> Config:
     """Read and check a configuration; raises ConfigInvalid, which names file and key and no value."""
-    document = _read(file)
+    return load_text(read(file), file)
+
+
+def read(file: Path) -> str:
+    """Return the text of a configuration; raises ConfigInvalid."""
+    found = _read(file)
+    if not isinstance(found, str):
+        raise ConfigInvalid(file=str(file), key="(file)", problem=found[0])
+    return found
+
+
+def load_text(text: str, file: Path) -> Config:
+    """Check a configuration whose text was read from `file` before; raises ConfigInvalid."""
+    document = _document(text)
     if isinstance(document, str):
         raise ConfigInvalid(file=str(file), key="(file)", problem=document)
     return parse(document, file)
@@ -46,13 +59,18 @@ def config_schema() -> dict[str, Any]:
 # one, and with it the input.
 
 
-def _read(file: Path) -> dict[str, Any] | str:
+def _read(file: Path) -> str | tuple[str]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return file.read_bytes().decode("utf-8")
     except OSError:
-        return "it cannot be read"
+        return ("it cannot be read",)
     except UnicodeDecodeError:
-        return "it is not UTF-8"
+        return ("it is not UTF-8",)
+
+
+def _document(text: str) -> dict[str, Any] | str:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = str(error).rpartition("(")[2].rstrip(")")
         return f"it is not TOML, {place}"

@@ -18,6 +18,8 @@ from proxy.config.secrets import SecretsConfig, references_in
 from proxy.config.values import DatabaseUrl, Seconds
 from proxy.config.webhooks import WebhookConfig
 
+MOST_WORKERS = 64
+
 
 class DatabaseConfig(Model):
     """`url` connects as the proxy; `owner_url` and `auditor_url` where those have users of their own."""
@@ -59,10 +61,14 @@ class BreakGlassConfig(Model):
 
 
 class Config(Model):
-    """The whole file. `folder` is where it stands: relative paths in it are relative to that."""
+    """The whole file. `folder` is where it stands: relative paths in it are relative to that.
+
+    `workers`: processes that serve, unless `panless serve --workers` says otherwise.
+    """
 
     file: Path
     data_dir: Path = Path(".panless")
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 1
     database: DatabaseConfig = DatabaseConfig()
     keys: KeysConfig = MainFileKeys()
     vault: VaultConfig = VaultConfig()

@@ -22,6 +22,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 # aiohttp's defaults are a browser's; SDKs send long authorization headers and many of them.
 MAX_HEADER_BYTES = 32 * 1024
+ACCEPTED_SECONDS = 0.05
 
 
 class HttpProtocol(RequestHandler):
@@ -71,10 +72,16 @@ class HttpServer(web.Server):
 
 
 class Listener:
-    """One bound address. `start` binds it; `stop` lets requests in flight end first."""
+    """One bound address. `start` binds it; `stop` lets requests in flight end first.
 
-    def __init__(self, name: str, config: ListenerConfig, whole: Config, handler: Handler) -> None:
+    `shared`: the port that other workers listen on, too.
+    """
+
+    def __init__(
+        self, name: str, config: ListenerConfig, whole: Config, handler: Handler, shared: int | None = None
+    ) -> None:
         self.name = name
+        self._shared = shared
         self._config = config
         self._tls = tls_context(name, config, whole)
         self._runner = web.ServerRunner(HttpServer(handler), shutdown_timeout=whole.limits.stop_seconds)
@@ -83,7 +90,9 @@ class Listener:
     async def start(self) -> None:
         """Bind and accept; raises AddressUnavailable."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._config.host, self._config.port, ssl_context=self._tls, backlog=1024)
+        port, reuse_port = (self._config.port, None) if self._shared is None else (self._shared, True)
+        bind = (self._config.host, port)
+        site = web.TCPSite(self._runner, *bind, ssl_context=self._tls, backlog=1024, reuse_port=reuse_port)
         try:
             await site.start()
         except OSError as error:
@@ -92,6 +101,11 @@ class Listener:
 
     async def stop(self) -> None:
         """Refuse new connections, let requests in flight end, close the rest."""
+        for site in list(self._runner.sites):
+            await site.stop()
+        # A connection that was accepted at this moment has to begin first: aiohttp would drop its request, and then
+        # wait for it until the time is up.
+        await asyncio.sleep(ACCEPTED_SECONDS)
         await self._runner.cleanup()
 
 

@@ -28,6 +28,7 @@ def configure(level: str = "INFO") -> None:
     output.stream = sys.stderr
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _of_worker,
         structlog.processors.add_log_level,
         _timestamp,
         _exception_without_message,
@@ -49,6 +50,13 @@ def configure(level: str = "INFO") -> None:
 def _unraisable(given: Any) -> None:
     """Python itself would print the message and the object: of a TLS callback, that is what the client sent."""
     structlog.get_logger().error("unraisable", exc_info=given.exc_value)
+
+
+def _of_worker(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say which worker it is, where there are several."""
+    if output.worker is not None:
+        event["worker"] = output.worker
+    return event
 
 
 def _timestamp(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 
 from proxy.edge.upstream_metrics import UpstreamMetrics
 
@@ -116,6 +118,10 @@ class Metrics:
         self.requests_of = cache(self.requests.labels)
         self.seconds_of = cache(self.seconds.labels)
         self.values_of = cache(self.values.labels)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what `render` shows, for merging it with that of other workers."""
+        return self._registry.collect()
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

@@ -23,12 +23,16 @@ def redact(text: str) -> str:
 
 
 class Output:
-    """Collects lines. What is collected is written at the end of the loop's turn, or at once where no loop runs."""
+    """Collects lines. What is collected is written at the end of the loop's turn, or at once where no loop runs.
+
+    `worker` is the number of this process, where there are several.
+    """
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None  # the one that will write
         self.stream: TextIO = sys.stderr
+        self.worker: int | None = None
         atexit.register(self.flush)
 
     def write(self, line: str) -> None:

@@ -13,6 +13,7 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.output import output
 
 # Names of the configuration, methods and codes: few. Ids need no quoting, they have no signs that do.
+_OF_WORKER = ', "worker": {}'
 _quoted = lru_cache(maxsize=4096)(json.dumps)
 
 
@@ -25,7 +26,8 @@ def log_request(exchange: Exchange, method: str, status: int, code: str, seconds
         f'{{"app": {_quoted(exchange.app)}, "code": {_quoted(code or None)}, "event": "request", "level": "info", '
         f'"listener": {_quoted(exchange.listener)}, "method": {_quoted(method)}, "milliseconds": {seconds * 1000:.2f}, '
         f'"request_id": "{exchange.request_id}", "route": {_quoted(exchange.route)}, "status": {status}, '
-        f'"timestamp": "{_second(int(now))}.{int(now * 1000) % 1000:03}Z", "values": {_quoted(exchange.values)}}}'
+        f'"timestamp": "{_second(int(now))}.{int(now * 1000) % 1000:03}Z", "values": {_quoted(exchange.values)}'
+        f"{_OF_WORKER.format(output.worker) if output.worker is not None else ''}}}"
     )
 
 

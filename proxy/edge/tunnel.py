@@ -32,9 +32,22 @@ def tunnel_of(request: web.BaseRequest) -> Tunnel:
 
 
 class ForwardListener:
-    """The bound address of the forward proxy. `opens` decides on a CONNECT, `account` is told how each one ended."""
+    """The bound address of the forward proxy. `opens` decides on a CONNECT, `account` is told how each one ended.
 
-    def __init__(self, config: ListenerConfig, whole: Config, handler: Handler, opens: Opens, account: Account) -> None:
+    `shared`: the port that other workers listen on, too.
+    """
+
+    def __init__(
+        self,
+        config: ListenerConfig,
+        whole: Config,
+        handler: Handler,
+        opens: Opens,
+        account: Account,
+        *,
+        shared: int | None = None,
+    ) -> None:
+        self._shared = shared
         self.name = "forward"
         self.url = ""
         self.stopping = False
@@ -51,9 +64,12 @@ class ForwardListener:
         """Bind and accept; raises AddressUnavailable."""
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        bind = (self._config.host, self._config.port)
+        port, reuse_port = (self._config.port, None) if self._shared is None else (self._shared, True)
+        bind = (self._config.host, port)
         try:
-            self._server = await loop.create_server(lambda: Connection(self), *bind, ssl=self._tls, backlog=1024)
+            self._server = await loop.create_server(
+                lambda: Connection(self), *bind, ssl=self._tls, backlog=1024, reuse_port=reuse_port
+            )
         except OSError as error:
             raise unavailable(self.name, self._config, error) from None
         self.url = shown_url(self._server.sockets[0].getsockname(), self._tls)

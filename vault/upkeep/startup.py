@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Literal
 
 from vault.errors import KeyUnavailable
@@ -17,17 +18,33 @@ from vault.store.database import Database, Role
 from vault.store.embedded import EmbeddedDatabase
 from vault.store.keys import KeyRows, wrapping_keks
 
-__all__ = ["Database", "GivenShare", "Keks", "create_kek", "ensure_development_kek", "open_database", "open_keks"]
+__all__ = [
+    "Database",
+    "GivenShare",
+    "Keks",
+    "create_kek",
+    "embedded_database",
+    "ensure_development_kek",
+    "open_database",
+    "open_keks",
+]
 
 _ROLES = {"owner": Role.OWNER, "proxy": Role.PROXY, "auditor": Role.AUDITOR}
 
 
-async def open_database(settings: VaultSettings, *, holder: Literal["serve", "command"]) -> Database:
+async def open_database(settings: VaultSettings, *, holder: Literal["serve", "command", "worker"]) -> Database:
     """Start the embedded PostgreSQL, or join the one that runs, or just say where the external one is."""
     if settings.embedded:
-        return Database(embedded=await EmbeddedDatabase.start(settings.data_dir, holder=holder))
+        return await embedded_database(settings.data_dir, holder=holder)
     urls = {_ROLES[name]: url for name, url in settings.urls.items()}
     return Database(urls=urls, statement_cache=settings.statement_cache)
+
+
+async def embedded_database(
+    data_dir: Path, *, holder: Literal["serve", "command", "worker"], processes: int = 1
+) -> Database:
+    """Start the embedded PostgreSQL for so many processes that serve, or join the one that runs."""
+    return Database(embedded=await EmbeddedDatabase.start(data_dir, holder=holder, processes=processes))
 
 
 async def ensure_development_kek(settings: VaultSettings, database: Database) -> bool:

@@ -41,10 +41,11 @@ class EmbeddedDatabase:
     port: ClassVar[int] = PORT
     database: ClassVar[str] = DATABASE
 
-    def __init__(self, directory: DataDirectory, lock: DataDirectoryLock, holder: Holder) -> None:
+    def __init__(self, directory: DataDirectory, lock: DataDirectoryLock, holder: Holder, processes: int = 1) -> None:
         self._directory = directory
         self._lock = lock
         self._holder = holder
+        self._processes = processes
         self._socket: SocketDirectory | None = None
         self._postmaster: Postmaster | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -59,15 +60,16 @@ class EmbeddedDatabase:
         return self._socket.name
 
     @classmethod
-    async def start(cls, data_dir: Path, *, holder: Holder) -> EmbeddedDatabase:
+    async def start(cls, data_dir: Path, *, holder: Holder, processes: int = 1) -> EmbeddedDatabase:
         """Run the server of `data_dir`, created if need be; return when it accepts connections.
 
-        A `command` that finds a server running attaches to it; a `serve` waits 15 s for a command to end.
+        A `command` that finds a server running attaches to it; a `serve` waits 15 s for a command to end; a `worker`
+        attaches to the server of its supervisor, and never runs one. `processes`: how many serve from it.
         Raises DataDirectoryInUse, DatabaseUnavailable (the server found does not answer for 15 s) and
         EmbeddedDatabaseFailed. Whatever it raises, nothing is left running and the lock is free.
         """
         directory = DataDirectory.prepare(data_dir)
-        self = cls(directory, DataDirectoryLock(directory), holder)
+        self = cls(directory, DataDirectoryLock(directory), holder, processes)
         try:
             self.owned = await self._own_or_attach()
             if self.owned:
@@ -88,10 +90,10 @@ class EmbeddedDatabase:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             with failing("lock its data directory", self._directory.log):
-                if self._lock.try_acquire(self._holder):
+                if self._holder != "worker" and self._lock.try_acquire(self._holder):
                     return True
             other = self._lock.holder()
-            if self._holder == "command" and await self._attach():
+            if self._holder != "serve" and await self._attach():
                 return False
             if self._holder == "serve" and (other.holder == "serve" or time.monotonic() > deadline):
                 raise DataDirectoryInUse(pid=other.pid, path=str(self._directory.path))
@@ -118,7 +120,7 @@ class EmbeddedDatabase:
         write_access_rules(self._directory)
         with failing("start", self._directory.log):
             self._socket = self._socket or SocketDirectory(self._directory.run)
-        self._postmaster = Postmaster(self._directory, program, self._socket.name)
+        self._postmaster = Postmaster(self._directory, program, self._socket.name, self._processes)
         await self._postmaster.start()
         await bootstrap(self._socket.name, self._directory)
         self._supervisor = asyncio.create_task(self._supervise(self._postmaster))

@@ -10,7 +10,7 @@ from typing import Literal
 
 from vault.store.embedded.datadir import DataDirectory
 
-Holder = Literal["serve", "command"]
+Holder = Literal["serve", "command", "worker"]
 
 
 @dataclass(frozen=True)

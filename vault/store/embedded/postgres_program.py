@@ -75,7 +75,12 @@ class PostgresProgram:
         return [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(spec)]
 
 
-def server_arguments(directory: DataDirectory) -> list[str]:
+# A process that serves has at most 22 connections; the rest is for commands, and for one that ends while its
+# successor begins.
+CONNECTIONS, CONNECTIONS_EACH = 20, 40
+
+
+def server_arguments(directory: DataDirectory, processes: int = 1) -> list[str]:
     """Settings of the server, on its command line, where no file in PGDATA can override them."""
     settings = {
         "listen_addresses": "",
@@ -85,7 +90,7 @@ def server_arguments(directory: DataDirectory) -> list[str]:
         "unix_socket_permissions": "0700",
         "hba_file": str(directory.hba),
         "ident_file": str(directory.ident),
-        "max_connections": "60",
+        "max_connections": str(CONNECTIONS + CONNECTIONS_EACH * processes),
         "shared_buffers": "128MB",
         "huge_pages": "off",
         "io_method": "sync",

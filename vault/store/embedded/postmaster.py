@@ -26,10 +26,11 @@ NOT_ACCEPTING = (OSError, asyncpg.OperatorInterventionError, asyncpg.PostgresCon
 class Postmaster:
     """One server on one PGDATA; may be started again after it has ended. Not for concurrent use."""
 
-    def __init__(self, directory: DataDirectory, program: PostgresProgram, host: str) -> None:
+    def __init__(self, directory: DataDirectory, program: PostgresProgram, host: str, processes: int = 1) -> None:
         self._directory = directory
         self._program = program
         self._host = host
+        self._processes = processes
         self._child: Child | None = None
 
     async def start(self) -> None:
@@ -37,9 +38,8 @@ class Postmaster:
         deadline = time.monotonic() + LEFTOVER_PATIENCE_S
         while True:
             await end_leftover_server(self._directory)
-            command = self._program.command(
-                "postgres", server_arguments(self._directory), self._directory, signal.SIGINT
-            )
+            arguments = server_arguments(self._directory, self._processes)
+            command = self._program.command("postgres", arguments, self._directory, signal.SIGINT)
             self._child = Child(command, self._directory)
             reason = await self._ended_before_ready(self._child)
             if reason is None:
