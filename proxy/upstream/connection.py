@@ -7,6 +7,7 @@ back is looked at when the timer rings.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -49,6 +50,11 @@ class Connection(asyncio.Protocol):
         """Whether it can take a request: it is there, and nothing came that nobody asked for."""
         return self._failure is None and self.reader.is_reusable
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether all that was written is out."""
+        return not self._transport.get_write_buffer_size()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
@@ -72,16 +78,31 @@ class Connection(asyncio.Protocol):
             self._is_paused = True
             self._transport.pause_reading()
         if reader.state is not State.HEAD:
+            if before is State.HEAD:
+                self.watch(None)  # the head came in time
             self._wake()
 
     def eof_received(self) -> None:
-        self._lost()
+        if self._failure is None and self._was_told() and self.reader.end():
+            self._end()
+            self._wake()
+        self._break()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature; it may quote
-        self._lost()
-        self.watch(None)
+        self._break()
         if self._bell is not None:
             self._bell.cancel()
+
+    def _was_told(self) -> bool:
+        """Tell whether it is the upstream that ends the connection. Below TLS, anybody can (RFC 9112, section 9.8)."""
+        tls = self._transport.get_extra_info("ssl_object")
+        try:
+            return tls is None or not tls.read(1)
+        except ssl.SSLError:
+            return False
+
+    def _break(self) -> None:
+        self._fail(AnswerMalformed() if self.reader.state is State.BODY else Disconnected())
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -118,12 +139,13 @@ class Connection(asyncio.Protocol):
             await self._arrival()
 
     async def piece(self) -> bytes:
-        """Return the next piece of the answer's body, or nothing at its end; raises like `head`."""
+        """Return what has come of the answer's body, or nothing at its end; raises like `head`."""
         while not self.reader.pieces:
             if self.reader.state is State.DONE:
                 return b""
             await self._arrival()
-        piece = self.reader.pieces.popleft()
+        piece = b"".join(self.reader.pieces)  # chunks may be tiny
+        self.reader.pieces.clear()
         if self._is_paused:
             self._go_on(len(piece))
         return piece
@@ -146,6 +168,10 @@ class Connection(asyncio.Protocol):
         self.ended = None
         self.reader.state = State.IDLE
 
+    def expire(self) -> None:
+        """Let who waits, and who comes later, get Late."""
+        self._fail(Late())
+
     def abort(self) -> None:
         """Close at once, whatever is under way."""
         self._fail(Disconnected())
@@ -164,7 +190,7 @@ class Connection(asyncio.Protocol):
         if self._loop.time() < self._until:
             self._wind(self._until)
         else:
-            self._fail(Late())
+            self.expire()
 
     async def _arrival(self) -> None:
         if self._failure is not None:
@@ -178,15 +204,6 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def _lost(self) -> None:
-        is_cut = self.reader.state is State.BODY
-        if self.reader.end():
-            self._end()
-            self._wake()
-        elif is_cut:
-            self._fail(AnswerMalformed())
-        self._fail(Disconnected())
 
     def _end(self) -> None:
         ended, self.ended = self.ended, None

@@ -64,7 +64,15 @@ class Flight:
     @property
     def is_over(self) -> bool:
         """Whether the request is all out and the answer all there, so that another request may follow."""
-        return self.connection.reader.state is State.DONE and (self._upload is None or self._upload.done())
+        upload = self._upload
+        is_out = upload is None or (upload.done() and not upload.cancelled() and upload.exception() is None)
+        return is_out and self.connection.reader.is_done and self.connection.has_sent
+
+    def expire(self) -> None:
+        """The whole is over, even if it is the client who is waited for: others need the slot."""
+        self._until = self.ends
+        self.connection.expire()
+        self.slot.leave()
 
     def give_up(self) -> None:
         """Stop sending."""
@@ -88,6 +96,7 @@ class GatewayAnswer:
         self._pool = pool
         self._place = place
         self._is_released = False
+        self._bell: asyncio.TimerHandle | None = None
         if self.status in UNAVAILABLE:
             flight.slot.failed(str(self.status))
         elif flight.slot.is_probe:
@@ -96,6 +105,7 @@ class GatewayAnswer:
             self._read()
         else:
             flight.connection.ended = self._read
+            self._bell = asyncio.get_running_loop().call_at(flight.ends, flight.expire)
 
     @cached_property
     def headers(self) -> CIMultiDict[str]:
@@ -128,9 +138,15 @@ class GatewayAnswer:
         else:
             self.flight.connection.abort()
         self.flight.give_up()
+        self._stop_bell()
         self.flight.slot.leave()
 
+    def _stop_bell(self) -> None:
+        if self._bell is not None:
+            self._bell.cancel()
+
     def _read(self) -> None:
+        self._stop_bell()
         self.flight.slot.succeeded()
         self.flight.slot.leave()
 
