@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections import deque
 from enum import Enum
 
 from httptools import HttpParserError, HttpResponseParser
@@ -46,14 +45,16 @@ class State(Enum):
 class AnswerReader:
     """Of one connection, for one answer at a time: `expect` it, `feed` what arrives, say when there is no more.
 
-    `status`, `reason` and `headers` are there from state BODY on. `pieces` of the body are taken out by who reads it.
+    `status`, `reason` and `headers` are there from state BODY on. The body is in `pieces` until somebody takes it.
     """
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
         self.state = State.IDLE
         self.status = 0
-        self.pieces: deque[bytes] = deque()
+        self.pieces: list[bytes] = []
+        self.held = 0
+        """Bytes of the body that nobody has taken yet."""
         self.is_reusable = True
         """Whether another request may follow on the connection once this answer is done."""
         self._begin(is_head=False)
@@ -74,7 +75,7 @@ class AnswerReader:
     def expect(self, method: str) -> None:
         """Expect the answer to a request that is sent now."""
         self._begin(is_head=method == "HEAD")
-        self.pieces = deque()
+        self.take()
         self._clear()
         self.state = State.HEAD
 
@@ -95,6 +96,12 @@ class AnswerReader:
             raise AnswerMalformed from None
         if self._barren > MAX_HEAD_BYTES and not self.is_done:
             raise AnswerMalformed
+
+    def take(self) -> bytes:
+        """Return what there is of the body, in one piece: chunks may be tiny."""
+        taken = b"".join(self.pieces)
+        self.pieces, self.held = [], 0
+        return taken
 
     def end(self) -> bool:
         """There is no more to come; return whether the answer is whole by that."""
@@ -152,6 +159,7 @@ class AnswerReader:
     def on_body(self, piece: bytes) -> None:
         if self.state is State.BODY:
             self._barren = 0
+            self.held += len(piece)
             self.pieces.append(piece)
 
     def on_message_complete(self) -> None:

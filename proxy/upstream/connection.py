@@ -15,7 +15,7 @@ from proxy.upstream.answer_reader import AnswerMalformed, AnswerReader, State
 from proxy.upstream.attempt import Late
 
 # So many bytes of a body are kept for somebody who reads slowly; then the upstream has to wait.
-_HIGH, _LOW = 256 * 1024, 64 * 1024
+_HIGH = 256 * 1024
 
 
 class Disconnected(ConnectionError):
@@ -28,8 +28,8 @@ class Connection(asyncio.Protocol):
     `ended` is called once, when the whole answer is there.
     """
 
-    def __init__(self, certificate: str | None = None) -> None:
-        self.certificate = certificate
+    def __init__(self) -> None:
+        self.certificate: str | None = None
         self.reader = AnswerReader()
         self.ended: Callable[[], None] | None = None
         self.kept_until = 0.0
@@ -40,7 +40,6 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._is_full = False  # of what was written
         self._is_paused = False  # in reading
-        self._buffered = 0
         self._until: float | None = None
         self._bell: asyncio.TimerHandle | None = None
         self._bell_at = 0.0
@@ -71,10 +70,9 @@ class Connection(asyncio.Protocol):
         if before is State.IDLE:
             self.abort()
             return
-        self._buffered += len(data)
         if reader.state is State.DONE:
             self._end()
-        elif self._buffered > _HIGH and not self._is_paused:
+        elif reader.held > _HIGH and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
         if reader.state is not State.HEAD:
@@ -115,7 +113,6 @@ class Connection(asyncio.Protocol):
     def ask(self, method: str, head: bytes) -> None:
         """Send a request's head, or the whole of it, and expect its answer."""
         self.reader.expect(method)
-        self._buffered = 0
         self._transport.write(head)
 
     def write(self, data: bytes) -> None:
@@ -144,17 +141,10 @@ class Connection(asyncio.Protocol):
             if self.reader.state is State.DONE:
                 return b""
             await self._arrival()
-        piece = b"".join(self.reader.pieces)  # chunks may be tiny
-        self.reader.pieces.clear()
         if self._is_paused:
-            self._go_on(len(piece))
-        return piece
-
-    def _go_on(self, taken: int) -> None:
-        self._buffered -= taken
-        if self._buffered < _LOW or not self.reader.pieces:
-            self._is_paused, self._buffered = False, 0
+            self._is_paused = False
             self._transport.resume_reading()
+        return self.reader.take()
 
     def watch(self, until: float | None) -> None:
         """Let what is waited for fail with Late when the loop's clock says so; None: not at all."""
@@ -169,8 +159,9 @@ class Connection(asyncio.Protocol):
         self.reader.state = State.IDLE
 
     def expire(self) -> None:
-        """Let who waits, and who comes later, get Late."""
+        """Close at once: who waits, and who comes later, gets Late."""
         self._fail(Late())
+        self._transport.abort()
 
     def abort(self) -> None:
         """Close at once, whatever is under way."""

@@ -154,7 +154,7 @@ class GatewayAnswer:
 def body_of(answer: GatewayAnswer, route: Route) -> bytes | AsyncIterator[bytes]:
     """Return the answer's body if it is all there, else what `read_answer` returns."""
     reader = answer.flight.connection.reader
-    return b"".join(reader.pieces) if reader.is_done else read_answer(answer, route)
+    return reader.take() if reader.is_done else read_answer(answer, route)
 
 
 async def read_answer(answer: GatewayAnswer, route: Route) -> AsyncIterator[bytes]:

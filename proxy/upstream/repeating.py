@@ -67,15 +67,13 @@ class Repeating:
     async def _attempt(self, once: Once[Given], attempt: Attempt) -> Given:
         slot = self._upstream.enter(self._route, self._settings)
         try:
-            return await once(attempt, slot)
-        except BaseException as error:
-            failure = None
-            if isinstance(error, Late | AnswerMalformed | OSError | HeadInvalid):
-                failure = self._failure(error, attempt, slot)
+            try:
+                return await once(attempt, slot)
+            except (Late, AnswerMalformed, OSError, HeadInvalid) as error:
+                raise self._failure(error, attempt, slot) from None
+        except BaseException:
             slot.leave()
-            if failure is None:
-                raise
-            raise failure from None
+            raise
 
     def _failure(self, error: Exception, attempt: Attempt, slot: Slot) -> RequestError:
         """Return what to raise; if it is the upstream's failure, its circuit is told."""

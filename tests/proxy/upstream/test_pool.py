@@ -219,6 +219,32 @@ async def test_who_reads_slowly_does_not_fill_our_memory(tmp_path):
         assert total == len(piece) * 1000
 
 
+async def test_framing_that_comes_alone_stops_no_answer(tmp_path):
+    """Much has been read already; then the head of a chunk comes, and its data only later."""
+    piece = b"x" * (256 * 1024 - 100)  # with its head, nearly what is kept for somebody who reads slowly
+    read = asyncio.Event()
+
+    async def script(reader, writer):
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(piece), piece))
+        await read.wait()
+        for part in (b"3;" + b"a" * 200, b"\r\n", b"end", b"\r\n0\r\n\r\n"):
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.02)  # a segment of its own, or it shows nothing
+        await reader.read()
+
+    times = "timeouts = { between_bytes = 2 }\n"
+    async with scripted(script) as gateway, sending(tmp_path, gateway=(gateway.url, ONCE + times)) as to:
+        route, got = to.routes["gateway"], b""
+        async with await to.client.send(route, "POST", Message(BODY, path="/")) as answer:
+            async for each in read_answer(answer, route):
+                got += each
+                if len(got) == len(piece):
+                    read.set()
+        assert got == piece + b"end"
+
+
 async def test_a_client_that_goes_away_leaves_no_half_used_connection(tmp_path):
     async def hangs(reader, writer):
         await request(reader)
