@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
-
 from proxy.audit_reading import AuditReading
 from proxy.edge.exchange import Exchange
 from proxy.edge.metrics import Metrics
 from proxy.errors import MethodNotAllowed, RouteNotFound
+from proxy.serving.answer import Answer, answer_of, json_answer
+from proxy.serving.request import Request
 from vault.errors import PanlessError
 from vault.service import Vault
 
@@ -33,13 +33,13 @@ class Admin:
         self._metrics = metrics
         self._reading = reading
 
-    async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+    async def handle(self, request: Request, exchange: Exchange) -> Answer:
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(route="admin")
-        match request.raw_path.partition("?")[0]:
+        match request.target.partition("?")[0]:
             case "/healthz":
                 exchange.route = "healthz"
-                return web.json_response({"status": "ok"})
+                return json_answer({"status": "ok"})
             case "/readyz":
                 exchange.route = "readyz"
                 return await self._ready()
@@ -52,20 +52,20 @@ class Admin:
             case _:
                 raise RouteNotFound
 
-    async def _ready(self) -> web.Response:
+    async def _ready(self) -> Answer:
         try:
             await self._vault.health()
         except PanlessError as error:
-            return web.json_response({"status": "unready", "code": error.code, "detail": error.detail}, status=503)
-        return web.json_response({"status": "ready"})
+            return json_answer({"status": "unready", "code": error.code, "detail": error.detail}, status=503)
+        return json_answer({"status": "ready"})
 
-    async def _rendered(self) -> web.Response:
+    async def _rendered(self) -> Answer:
         if self._merged is not None:
             body = await self._merged()
         else:
             look(self._vault, self._metrics)
             body = self._metrics.render()
-        return web.Response(body=body, headers={"Content-Type": self._metrics.content_type})
+        return answer_of(body, self._metrics.content_type)
 
 
 def look(vault: Vault, metrics: Metrics) -> None:

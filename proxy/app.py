@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
 import structlog
-from aiohttp import web
 
 from proxy.admin import Admin, look
 from proxy.audit_reading import AuditReading
@@ -28,6 +27,8 @@ from proxy.forward import Forward
 from proxy.handling import Handling, Way
 from proxy.reloading import Reloading, digest
 from proxy.secrets import Lookup
+from proxy.serving.answer import Answer
+from proxy.serving.request import Request
 from proxy.settings import vault_settings
 from proxy.sinks.delivery import Deliveries
 from proxy.state.store import State
@@ -198,8 +199,8 @@ class Panless:
     def _way(self, of: Callable[[Ways], Way]) -> Way:
         """Return a way that is looked up for each request, among those that are in force then."""
 
-        async def way(request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
-            return await of(self._now)(request, exchange)
+        def way(request: Request, exchange: Exchange) -> Awaitable[Answer]:
+            return of(self._now)(request, exchange)
 
         return way
 
@@ -260,7 +261,7 @@ class Panless:
         async def opens(connect: Connect, exchange: Exchange) -> Opening:
             return await self._forward.opens(connect, exchange)
 
-        async def way(request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+        async def way(request: Request, exchange: Exchange) -> Answer:
             return await self._forward.handle(request, exchange)
 
         handler, shared = self._handling.handler("forward", way), self._shared("forward")

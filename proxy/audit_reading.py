@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from aiohttp import web
-
 from proxy.edge.exchange import Exchange
 from proxy.edge.problem import REQUEST_ID_HEADER
 from proxy.errors import FilterInvalid
+from proxy.serving.answer import Answer, answer_of
+from proxy.serving.request import Request
 from vault.operators import OperatorRole, Operators
 from vault.upkeep.history import Filter, history
 from vault.upkeep.startup import Database
@@ -34,7 +34,7 @@ class AuditReading:
         self._operators = operators
         self._database = database
 
-    async def answer(self, request: web.BaseRequest, exchange: Exchange) -> web.Response:
+    async def answer(self, request: Request, exchange: Exchange) -> Answer:
         """Return the matching events, oldest first; raises Denied, FilterInvalid or StoreError."""
         context = exchange.context
         certificate = exchange.certificate if "Authorization" not in request.headers else None
@@ -44,7 +44,7 @@ class AuditReading:
         await self._operators.record(operator, ACTION, context)
         lines = [json.dumps(event) + "\n" for event in await history(self._database, wanted)]
         headers = {REQUEST_ID_HEADER: exchange.request_id, "Cache-Control": "no-store"}
-        return web.Response(text="".join(lines), content_type="application/x-ndjson", headers=headers)
+        return answer_of("".join(lines), "application/x-ndjson", headers)
 
 
 def read_filter(query: Mapping[str, str]) -> Filter:
@@ -71,7 +71,7 @@ def _value(name: str, value: str) -> str | int | datetime:
     raise ValueError
 
 
-def _bearer(request: web.BaseRequest) -> str:
+def _bearer(request: Request) -> str:
     given = request.headers.getall("Authorization", [])
     scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     return key.strip() if scheme.lower() == "bearer" else ""

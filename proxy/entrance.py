@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from collections.abc import Awaitable
 
 from proxy.edge.exchange import Exchange
-from proxy.edge.headers import check_framing
+from proxy.edge.headers import check_method
 from proxy.inbound import Inbound
+from proxy.serving.answer import Answer
+from proxy.serving.request import Request
 from proxy.webhook_routes import InboundTable, WebhookRoute
 from proxy.webhooks import Webhooks
 
@@ -19,10 +21,11 @@ class Entrance:
         self._inbound = inbound
         self._webhooks = webhooks
 
-    async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
-        check_framing(request)
-        route = self._routes.match(request.method, request.raw_path)
+    def handle(self, request: Request, exchange: Exchange) -> Awaitable[Answer]:
+        """Return the answer to come; raises a RequestError for what is no request of any route."""
+        check_method(request)
+        route = self._routes.match(request.method, request.target)
         exchange.route, exchange.destination = route.name, route.destination
         if isinstance(route, WebhookRoute):
-            return await self._webhooks.handle(request, exchange, route)
-        return await self._inbound.handle(request, exchange, route)
+            return self._webhooks.handle(request, exchange, route)
+        return self._inbound.handle(request, exchange, route)

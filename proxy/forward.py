@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from proxy.edge.certificates import Certificates
 from proxy.edge.connect import Connect
 from proxy.edge.connection import Opening, Tunnel
@@ -18,6 +16,8 @@ from proxy.errors import ConnectHostUnknown, HostMismatch
 from proxy.hosts import HTTPS_PORT, HostPort
 from proxy.outbound import Outbound
 from proxy.routes import OutboundRoute
+from proxy.serving.answer import Answer
+from proxy.serving.request import Request
 from vault.service import Vault
 
 
@@ -51,7 +51,7 @@ class Forward:
         tls = await self._certificates.context(connect.to.host)
         return Opening(Tunnel(connect.to, key or "", certificate), tls)
 
-    async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+    async def handle(self, request: Request, exchange: Exchange) -> Answer:
         """Handle a request inside a tunnel. The application is identified anew: its key may be revoked by now."""
         tunnel = tunnel_of(request)
         found = self._routes.get(tunnel.to)
@@ -60,13 +60,13 @@ class Forward:
         exchange.route, exchange.destination = found.route.name, found.route.destination
         if not _is_for(tunnel.to, request):
             answer = problem(HostMismatch(), exchange.request_id)
-            answer.force_close()
+            answer.closes = True
             return answer
         exchange.key, exchange.certificate = tunnel.key, tunnel.certificate
         return await found.way.handle(request, exchange)
 
 
-def _is_for(to: HostPort, request: web.BaseRequest) -> bool:
+def _is_for(to: HostPort, request: Request) -> bool:
     given = request.headers.getall("Host", [])
     try:
         return len(given) == 1 and HostPort.parse(given[0], default_port=HTTPS_PORT) == to

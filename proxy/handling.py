@@ -7,17 +7,20 @@ import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiohttp import web
 
 from proxy.edge.exchange import Exchange
-from proxy.edge.listener import Handler
 from proxy.edge.metrics import Metrics
-from proxy.edge.problem import ERROR_HEADER, problem
+from proxy.edge.problem import problem
+from proxy.edge.relay import relay
 from proxy.edge.request_log import log_request
 from proxy.errors import ShuttingDown
+from proxy.serving.answer import Answer
+from proxy.serving.connection import Handler
+from proxy.serving.request import Request
 from vault.errors import PanlessError
 
-Way = Callable[[web.BaseRequest, Exchange], Awaitable[web.StreamResponse]]
+Way = Callable[[Request, Exchange], Awaitable[Answer]]
+"""Returns what the client got or, where nothing was sent yet, gets."""
 
 log = structlog.get_logger()
 
@@ -32,25 +35,23 @@ class Handling:
     def handler(self, name: str, way: Way) -> Handler:
         """Return the handler of the listener `name`."""
 
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        async def handle(request: Request) -> None:
             exchange = Exchange.begin(name, request)
-            in_flight = self._metrics.in_flight
-            in_flight.inc()
+            self._metrics.in_flight += 1
             try:
                 answer = await self._answer(request, exchange, way)
             finally:
-                in_flight.dec()
-            code = answer.headers.get(ERROR_HEADER, "") if isinstance(answer, web.Response) else ""
-            self.note(exchange, request.method, answer.status, code)
-            return answer
+                self._metrics.in_flight -= 1
+            self.note(exchange, request.method, answer.status, answer.code)
 
         return handle
 
-    async def _answer(self, request: web.BaseRequest, exchange: Exchange, way: Way) -> web.StreamResponse:
+    async def _answer(self, request: Request, exchange: Exchange, way: Way) -> Answer:
         try:
             if self.stopping and exchange.listener != "admin":
                 raise ShuttingDown
-            return await way(request, exchange)
+            answer = await way(request, exchange)
+            return answer if request.answered else await relay(request, exchange, answer)
         except PanlessError as error:
             refusal = error
         except (ConnectionError, asyncio.CancelledError):
@@ -58,19 +59,19 @@ class Handling:
         except Exception as error:  # answered as internal_error; nothing is forwarded after it
             log.error("request_failed", request_id=exchange.request_id, route=exchange.route, exc_info=error)
             refusal = PanlessError()
-        if request.writer.output_size > 0:
+        if request.answered:
             # Part of an answer is out. Only a broken connection tells the client that it is not whole.
             log.warning("answer_broken_off", request_id=exchange.request_id, code=refusal.code)
             raise ConnectionResetError
         answer = problem(refusal, exchange.request_id)
         if self.stopping:
-            answer.force_close()
-        return answer
+            answer.closes = True
+        return await relay(request, exchange, answer)
 
     def note(self, exchange: Exchange, method: str, status: int, code: str) -> None:
         """Count and log a request that was answered."""
         seconds = time.perf_counter() - exchange.started
-        self._metrics.requests_of(exchange.listener, exchange.route, status, code).inc()
-        self._metrics.seconds_of(exchange.listener, exchange.route).observe(seconds)
+        self._metrics.requests.count(exchange.listener, exchange.route, status, code)
+        self._metrics.seconds.observe(seconds, exchange.listener, exchange.route)
         if exchange.listener != "admin":
             log_request(exchange, method, status, code, seconds)

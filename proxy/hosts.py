@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 HTTPS_PORT = 443
-_SCHEME_PORTS = {"http": 80, "https": HTTPS_PORT}
+DEFAULT_PORTS = {"http": 80, "https": HTTPS_PORT}
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
@@ -34,6 +34,11 @@ class HostPort(NamedTuple):
         if not _PORT.fullmatch(port) or int(port) > 65535:
             raise ValueError("a port is a number from 1 to 65535")
         return cls(_host(host), int(port))
+
+
+def without_default_port(scheme: str, authority: str) -> str:
+    """Return host and port, without the port where it is the scheme's."""
+    return authority.removesuffix(f":{DEFAULT_PORTS[scheme]}")
 
 
 def _host(text: str) -> str:
@@ -66,7 +71,7 @@ def origin(text: str) -> str:
     Raises ValueError, which shows nothing of the text, for anything else than scheme, host and port.
     """
     scheme, separator, rest = text.partition("://")
-    port = _SCHEME_PORTS.get(scheme.lower())
+    port = DEFAULT_PORTS.get(scheme.lower())
     if not separator or port is None:
         raise ValueError("an origin is https://HOST or https://HOST:PORT; http:// for pages of one's own machine")
     if set(rest.removesuffix("/")) & set("/?#@*"):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from aiohttp import web
-from multidict import CIMultiDict
-
 from proxy.config import LimitsConfig
 from proxy.edge.aside import find_in
 from proxy.edge.exchange import Exchange
@@ -17,14 +14,17 @@ from proxy.edge.intake import Incoming, take
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
 from proxy.edge.names import take_names
-from proxy.edge.relay import Answer, relay
+from proxy.edge.relay import relay
 from proxy.edge.signatures import check_digests, with_digests
 from proxy.errors import BodyUnsearchable, CardNumberFound
+from proxy.guard.leaks import may_leak
 from proxy.rewrite.fields import CUSTOMER
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import new_values
 from proxy.routes import InboundRoute
+from proxy.serving.answer import Answer
+from proxy.serving.request import Request
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.flight import body_of
 from vault.errors import Denied
@@ -53,24 +53,26 @@ class Inbound:
         self._metrics = metrics
         self._guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
 
-    async def handle(self, request: web.BaseRequest, exchange: Exchange, route: InboundRoute) -> web.StreamResponse:
+    async def handle(self, request: Request, exchange: Exchange, route: InboundRoute) -> Answer:
         """Tokenize and forward; raises a PanlessError, and then nothing was forwarded that had to be tokenized."""
-        path, _, query = request.raw_path.partition("?")
+        path, _, query = request.target.partition("?")
         if route.apps is not None:
             await self._admit(request, route, exchange)
         target = route.upstream_path(path), query
         tokenizes = route.guard == Mode.TOKENIZE.value
         headers = forwarded(request, exchange)
         incoming = await take(request, route, target, headers, self._limits, tokenizes=tokenizes)
-        message, body = await self._tokenized(incoming, route, exchange)
+        message, body = incoming.message, incoming.streams
+        if body is not None or incoming.raw != message.body or route.fields or may_leak(message):
+            message, body = await self._tokenized(incoming, route, exchange)
         answer = await self._upstream.send(route, request.method, message, body)
         async with answer:
-            passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), body_of(answer, route))
+            passed = Answer(answer.status, answer.reason, end_to_end(answer.lines), body_of(answer, route))
             return await relay(request, exchange, passed)
 
-    async def _admit(self, request: web.BaseRequest, route: InboundRoute, exchange: Exchange) -> None:
+    async def _admit(self, request: Request, route: InboundRoute, exchange: Exchange) -> None:
         """Refuse who may not use a route that names its applications; raises Denied."""
-        headers = CIMultiDict(request.headers)
+        headers = request.headers
         certificate = certificate_for(headers, exchange)
         exchange.app = (await self._vault.identify(find_key(headers, ()), exchange.context, certificate)).app
         await self._decide(route, exchange)
@@ -106,5 +108,5 @@ class Inbound:
         await self._decide(route, exchange, frozenset(match.field.kind for match in plan.matches))
         tokens = await self._vault.tokenize(new_values(plan), route.tenant, exchange.context, customer=customer)
         for match in plan.matches:
-            self._metrics.values_of("tokenize", match.field.kind).inc()
+            self._metrics.values.count("tokenize", match.field.kind)
         return tokens

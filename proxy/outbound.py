@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-from multidict import CIMultiDict
-
 from proxy.edge.exchange import Exchange
-from proxy.edge.headers import check_framing
+from proxy.edge.headers import check_method
 from proxy.edge.identity import certificate_for, find_key
-from proxy.edge.relay import Answer, relay
+from proxy.edge.relay import relay
 from proxy.errors import MethodNotAllowed
 from proxy.operations.accepting import Operations
 from proxy.outgoing.idempotency import Idempotency
@@ -16,6 +13,8 @@ from proxy.outgoing.operation_ids import Asked, asked_for
 from proxy.outgoing.ordering import Ordering
 from proxy.outgoing.sending import Sending
 from proxy.routes import OutboundRoute, RouteTable
+from proxy.serving.answer import Answer
+from proxy.serving.request import Request
 from vault.service import Vault
 
 # Where a client may put its Panless key when it asks for an operation.
@@ -42,12 +41,12 @@ class Outbound:
         self._idempotency = idempotency
         self._operations = operations
 
-    async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+    async def handle(self, request: Request, exchange: Exchange) -> Answer:
         """Reveal and forward; raises a PanlessError, and then the gateway got nothing unless the error says so."""
-        check_framing(request)
-        if (operation := asked_for(request.raw_path)) is not None:
+        check_method(request)
+        if (operation := asked_for(request.target)) is not None:
             return await relay(request, exchange, await self._tell(request, exchange, operation))
-        route = self._routes.match(request.method, request.raw_path)
+        route = self._routes.match(request.method, request.target)
         exchange.route, exchange.destination = route.name, route.destination
         order, later = await self._ordering.order(request, exchange, route)
         if later is not None:
@@ -59,10 +58,10 @@ class Outbound:
             await self._sending.settle(order, sent)
             return await relay(request, exchange, await self._sending.answer(order, sent))
 
-    async def _tell(self, request: web.BaseRequest, exchange: Exchange, asked: Asked) -> Answer:
+    async def _tell(self, request: Request, exchange: Exchange, asked: Asked) -> Answer:
         """Answer a question about an operation, of the application whose it is."""
         exchange.route = "operations"
-        headers = CIMultiDict(request.headers)
+        headers = request.headers
         certificate = certificate_for(headers, exchange)
         principal = await self._vault.identify(
             find_key(headers, _KEY_SLOTS, exchange.key), exchange.context, certificate

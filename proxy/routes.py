@@ -169,36 +169,47 @@ class RouteTable(Generic[AnyRoute]):
             paths[route.path] = (*paths.get(route.path, ()), route)
         self._literal: Routes[AnyRoute] = MappingProxyType(paths)
         self._canonical: Routes[AnyRoute] = MappingProxyType({_canonical_key(path): paths[path] for path in paths})
+        self._is_plain = paths.keys() == self._canonical.keys()
+        self._longest = max(map(len, paths), default=0)
 
     def match(self, method: str, target: str) -> AnyRoute:
         """Return the route of a request target; raises a RequestError."""
-        _check_target(target)
         path = target.partition("?")[0]
-        routes = _longest(self._literal, path)
+        plain = self._is_plain and "#" not in target and _is_plain(path) is not None
+        if not plain:
+            _check_target(target)
+        routes = _longest(self._literal, path, self._longest)
         if not routes:
             raise RouteNotFound
-        lookalikes = self._lookalikes(canonical(path))
-        for lookalike in lookalikes:
-            if lookalikes != routes and lookalike.is_strict and _takes(lookalike, method):
-                raise TargetAmbiguous(route=lookalike.name)
+        if not plain or (path not in self._literal and f"{path}/" in self._literal):
+            self._check_lookalikes(routes, method, path)
         for route in routes:
             if _takes(route, method):
                 return route
         raise MethodNotAllowed(route=routes[0].name)
 
+    def _check_lookalikes(self, routes: tuple[AnyRoute, ...], method: str, path: str) -> None:
+        lookalikes = self._lookalikes(canonical(path))
+        for lookalike in lookalikes:
+            if lookalikes != routes and lookalike.is_strict and _takes(lookalike, method):
+                raise TargetAmbiguous(route=lookalike.name)
+
     def _lookalikes(self, path: str) -> tuple[AnyRoute, ...]:
-        return self._canonical.get(path) or _longest(self._canonical, path.rstrip("/") + "/")
+        canonical = self._canonical
+        return canonical.get(path) or _longest(canonical, path.rstrip("/") + "/", max(map(len, canonical), default=0))
 
 
 def _takes(route: Route, method: str) -> bool:
     return route.methods is None or method in route.methods
 
 
-def _longest(routes: Routes[AnyRoute], path: str) -> tuple[AnyRoute, ...]:
-    """Return the routes of the path, or of the longest prefix of it that ends with a slash."""
+def _longest(routes: Routes[AnyRoute], path: str, end: int) -> tuple[AnyRoute, ...]:
+    """Return the routes of the path, or of the longest prefix of it that ends with a slash.
+
+    `end`: no longer prefix can be one, so that the work does not grow with the path.
+    """
     if path in routes:
         return routes[path]
-    end = max(map(len, routes), default=0)  # no longer prefix can be one: the work does not grow with the path
     while (end := path.rfind("/", 0, end) + 1) and path[:end] not in routes:
         end -= 1
     return routes[path[:end]] if end else ()
@@ -223,6 +234,8 @@ def canonical(path: str) -> str:
 
 
 # Letters, digits and signs that nobody takes for others, between single slashes: nearly every path.
+# Such paths in lower case, without a dot or a slash at the end: the one spelling of themselves.
+_is_plain = re.compile(r"(?:/[a-z0-9_~!$&'()*+,=:@-]+)+", re.ASCII).fullmatch
 _is_canonical = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?", re.ASCII).fullmatch
 
 

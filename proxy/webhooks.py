@@ -16,12 +16,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.config import LimitsConfig
 from proxy.edge.aside import aside, find_in
-from proxy.edge.body import continue_if_expected, read_body
+from proxy.edge.body import read_body
 from proxy.edge.exchange import Exchange
 from proxy.edge.forwarded import forwarded
 from proxy.edge.headers import end_to_end
@@ -29,13 +28,15 @@ from proxy.edge.intake import Incoming, taken
 from proxy.edge.kept import KeptRequest, pack_request
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
-from proxy.edge.relay import Answer, relay
+from proxy.edge.relay import relay
 from proxy.edge.signatures import check_digests, with_digests
 from proxy.errors import BodyUnsearchable, CardNumberFound
 from proxy.guard.masking import mask
 from proxy.notifying.worker import Notifying
 from proxy.rewrite.message import Message
 from proxy.rewrite.reference import new_values
+from proxy.serving.answer import Answer, answer_of
+from proxy.serving.request import Request
 from proxy.state.webhook_events import KIND, WEBHOOK, NewEvent, WebhookEvents
 from proxy.upstream.certificates import SigningCertificates
 from proxy.upstream.client import UpstreamClient
@@ -46,6 +47,7 @@ from proxy.webhook_routes import WebhookRoute
 from vault.errors import PanlessError
 from vault.service import Vault
 
+_TEXT = "text/plain; charset=utf-8"
 HELD_BEYOND = timedelta(seconds=30)
 _OK = range(200, 300)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -66,11 +68,11 @@ class Webhooks:
         self._certificates = SigningCertificates(upstream)
         self._guard = LeakGuard(vault, metrics, CardNumberFound, BodyUnsearchable)
 
-    async def handle(self, request: web.BaseRequest, exchange: Exchange, route: WebhookRoute) -> web.StreamResponse:
+    async def handle(self, request: Request, exchange: Exchange, route: WebhookRoute) -> Answer:
         """Take a webhook; raises a PanlessError, and then nothing was stored or forwarded."""
         try:
             if (asked := route.verifier.challenge(_hook(request, b""))) is not None:
-                return web.Response(text=asked)
+                return answer_of(asked, _TEXT)
             raw = await self._body(request)
             key = await self._verified(_hook(request, raw), route)
             came = await self._events.state_of(WEBHOOK, route.name, key)
@@ -86,9 +88,10 @@ class Webhooks:
             self._metrics.webhooks.labels(route.name, error.code).inc()
             raise
 
-    async def _body(self, request: web.BaseRequest) -> bytes:
-        await continue_if_expected(request)
-        if not request.body_exists:
+    async def _body(self, request: Request) -> bytes:
+        if request.expects:
+            request.client.interim()
+        if not request.has_body:
             return b""
         return await read_body(request, limit=self._limits.body_bytes, seconds=self._limits.body_seconds)
 
@@ -106,13 +109,11 @@ class Webhooks:
         self._metrics.webhooks.labels(route.name, error.code).inc()
         await self._vault.record("webhook", exchange.context, tenant=route.tenant, refusal=error.code)
 
-    def _accepted(self, route: WebhookRoute, outcome: str) -> web.Response:
+    def _accepted(self, route: WebhookRoute, outcome: str) -> Answer:
         self._metrics.webhooks.labels(route.name, outcome).inc()
-        return web.Response(text=route.verifier.accepted)
+        return answer_of(route.verifier.accepted, _TEXT)
 
-    async def _store(
-        self, request: web.BaseRequest, exchange: Exchange, route: WebhookRoute, raw: bytes, key: str
-    ) -> web.Response:
+    async def _store(self, request: Request, exchange: Exchange, route: WebhookRoute, raw: bytes, key: str) -> Answer:
         now = datetime.now(UTC)
         message = await self._tokenized(request, exchange, route, raw)
         data = pack_request(KeptRequest(request.method, message))
@@ -134,9 +135,7 @@ class Webhooks:
 
         return await self._vault.documents.written(write)
 
-    async def _pass_on(
-        self, request: web.BaseRequest, exchange: Exchange, route: WebhookRoute, raw: bytes, key: str
-    ) -> web.StreamResponse:
+    async def _pass_on(self, request: Request, exchange: Exchange, route: WebhookRoute, raw: bytes, key: str) -> Answer:
         message = await self._tokenized(request, exchange, route, raw)
         sent = replace(message, path=route.upstream_path(message.path))
         async with self._held(route, key) as held, await self._upstream.send(route, request.method, sent) as answer:
@@ -145,7 +144,7 @@ class Webhooks:
                 now = datetime.now(UTC)
                 await self._events.passed(held, now, now + route.keep)
             self._metrics.webhooks.labels(route.name, "passed" if took else "not_taken").inc()
-            passed = Answer(answer.status, answer.reason, end_to_end(answer.raw_headers), body_of(answer, route))
+            passed = Answer(answer.status, answer.reason, end_to_end(answer.lines), body_of(answer, route))
             return await relay(request, exchange, passed)
 
     @asynccontextmanager
@@ -163,11 +162,9 @@ class Webhooks:
         finally:
             await self._events.let_go(held)  # nothing, once it is marked as passed
 
-    async def _tokenized(
-        self, request: web.BaseRequest, exchange: Exchange, route: WebhookRoute, raw: bytes
-    ) -> Message:
+    async def _tokenized(self, request: Request, exchange: Exchange, route: WebhookRoute, raw: bytes) -> Message:
         """Return the message without card numbers; its path is still the one that came."""
-        path, _, query = request.raw_path.partition("?")
+        path, _, query = request.target.partition("?")
         incoming = taken(raw, route, (path, query), forwarded(request, exchange), self._limits)
         plan = await find_in(incoming.message, route.fields)
         route.check_required(match.field.at for match in plan.matches)
@@ -176,15 +173,12 @@ class Webhooks:
         exchange.values = len(plan.matches)
         tokens = await self._vault.tokenize(new_values(plan), route.tenant, exchange.context) if plan.matches else []
         for match in plan.matches:
-            self._metrics.values_of("tokenize", match.field.kind).inc()
+            self._metrics.values.count("tokenize", match.field.kind)
         return _unsigned(with_digests(incoming, plan.fill([token.shown for token in tokens])), incoming, route)
 
 
-def _hook(request: web.BaseRequest, raw: bytes) -> Hook:
-    headers = tuple(
-        (name.decode("ascii"), value.decode("utf-8", "surrogateescape")) for name, value in request.raw_headers
-    )
-    return Hook(request.method, request.raw_path, headers, raw)
+def _hook(request: Request, raw: bytes) -> Hook:
+    return Hook(request.method, request.target, tuple(request.pairs), raw)
 
 
 def _unsigned(message: Message, incoming: Incoming, route: WebhookRoute) -> Message:

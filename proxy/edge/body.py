@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 
 from proxy.edge.encodings import READABLE, DoesNotInflate, InflatesTooFar, coding, undone
 from proxy.errors import (
-    BodyIncomplete,
     BodyTimeout,
     BodyTooLarge,
     ContentEncodingInvalid,
@@ -20,9 +17,9 @@ from proxy.errors import (
     ContentTypeUnsupported,
 )
 from proxy.rewrite.media import Media, parse
+from proxy.serving.request import Request
 
 SMALL_BODY = 64 * 1024
-_BROKEN_OFF = (web.RequestPayloadError, ConnectionError, HttpProcessingError)
 
 
 def media_of(headers: CIMultiDict[str], route: str) -> Media:
@@ -52,17 +49,17 @@ def plain_body(raw: bytes, headers: CIMultiDict[str], route: str, limit: int) ->
         raise ContentEncodingInvalid from None
 
 
-async def read_body(request: web.BaseRequest, *, limit: int, seconds: float) -> bytes:
+async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
     """Return the whole body; raises BodyTooLarge, BodyIncomplete or BodyTimeout."""
-    if (request.content_length or 0) > limit:
+    if (request.length or 0) > limit or (request.is_whole and request.held > limit):
         raise BodyTooLarge(limit=limit)
-    if request.content.is_eof() and request.content.total_bytes <= limit:
-        return await _arrived(request)  # with the head, as small bodies do: there is nothing to wait for
+    if request.is_whole:
+        return request.take()  # it came with the head, as small bodies do: there is nothing to wait for
     pieces: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(seconds):
-            async for piece in stream_body(request):
+            while piece := await request.piece():
                 size += len(piece)
                 if size > limit:
                     raise BodyTooLarge(limit=limit)
@@ -72,25 +69,7 @@ async def read_body(request: web.BaseRequest, *, limit: int, seconds: float) -> 
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _arrived(request: web.BaseRequest) -> bytes:
-    try:
-        return await request.content.read()
-    except _BROKEN_OFF:
-        raise BodyIncomplete from None
-
-
-async def stream_body(request: web.BaseRequest) -> AsyncIterator[bytes]:
+async def stream_body(request: Request) -> AsyncIterator[bytes]:
     """Yield the body as it arrives; raises BodyIncomplete."""
-    try:
-        async for piece in request.content.iter_any():
-            yield piece
-    except _BROKEN_OFF:
-        raise BodyIncomplete from None
-
-
-async def continue_if_expected(request: web.BaseRequest) -> None:
-    """Ask for the body when the client waits for that (RFC 9110, section 10.1.1)."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # An interim answer: the final one has not begun.
-        request.writer.output_size = 0
+    while piece := await request.piece():
+        yield piece

@@ -13,12 +13,12 @@ from typing import Protocol, cast
 
 import structlog
 
-from proxy.edge.client_certificate import client_certificate
 from proxy.edge.connect import HEAD_END, MAX_HEAD_BYTES, Connect, parse_connect
 from proxy.edge.exchange import Exchange, new_request_id
 from proxy.edge.problem import raw_problem
 from proxy.errors import ConnectMalformed, HeadTimeout, HeadTooLarge, ShuttingDown, TunnelHandshakeFailed
 from proxy.hosts import HostPort
+from proxy.wire.client_certificate import client_certificate
 from vault.errors import PanlessError
 
 HEAD_SECONDS = 10.0

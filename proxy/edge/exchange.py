@@ -6,15 +6,14 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from aiohttp import web
-
-from proxy.edge.client_certificate import client_certificate
 from proxy.edge.problem import REQUEST_ID_HEADER
 from proxy.rewrite.fields import KEY_PREFIXES
+from proxy.serving.request import Request
 from vault.requests import Context
 from vault.tokens import new_type_id
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
+_ID = REQUEST_ID_HEADER.lower()
 _SEPARATORS = re.compile(r"[^0-9A-Za-z]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
@@ -35,9 +34,9 @@ class Exchange:
     certificate: bytes | None = field(default=None, repr=False)  # what the client showed (DER)
 
     @classmethod
-    def begin(cls, listener: str, request: web.BaseRequest) -> Exchange:
-        shown = client_certificate(request.transport)
-        return cls(listener, _request_id(request), request.remote, certificate=shown)
+    def begin(cls, listener: str, request: Request) -> Exchange:
+        client = request.client
+        return cls(listener, _request_id(request), client.remote, certificate=client.certificate)
 
     @property
     def context(self) -> Context:
@@ -49,9 +48,9 @@ def new_request_id() -> str:
     return new_type_id("req")
 
 
-def _request_id(request: web.BaseRequest) -> str:
-    given = request.headers.get(REQUEST_ID_HEADER, "")
-    return given if _REQUEST_ID.fullmatch(given) and not _could_hide(given) else new_request_id()
+def _request_id(request: Request) -> str:
+    given = request.first(_ID)
+    return given if given and _REQUEST_ID.fullmatch(given) and not _could_hide(given) else new_request_id()
 
 
 def _could_hide(given: str) -> bool:

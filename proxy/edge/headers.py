@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from aiohttp import web
 from multidict import CIMultiDict
 
-from proxy.errors import FramingConflict, MethodNotAllowed, RequestMalformed
+from proxy.errors import MethodNotAllowed
+from proxy.serving.request import Request
+from proxy.wire.heads import Header
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
-
-_CONNECTION = b"connection"
+_CONNECTION = "connection"
 _HOP_BY_HOP = frozenset(
     {
         _CONNECTION,
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
     }
 )
 # What a client may not take away from the receiver by naming it in Connection.
@@ -43,30 +42,22 @@ _NEEDED = frozenset(
 _NEVER_FORWARDED = {"CONNECT", "TRACE"}  # TRACE echoes what it got, with the gateway's secret
 
 
-def check_framing(request: web.BaseRequest) -> None:
-    """Refuse what receivers could frame differently (RFC 9112, section 6.3)."""
-    encodings = request.headers.getall("Transfer-Encoding", [])
-    if encodings and request.headers.getall("Content-Length", []):
-        raise FramingConflict
-    if encodings and [each.strip().lower() for each in encodings] != ["chunked"]:
-        raise RequestMalformed
-    if len(request.headers.getall("Host", [])) > 1:
-        raise RequestMalformed
+def check_method(request: Request) -> None:
+    """Refuse what is never forwarded, whatever the route."""
     if request.method in _NEVER_FORWARDED:
         raise MethodNotAllowed(route="(any)")
 
 
-def end_to_end(raw: RawHeaders, drop: Set[bytes] = frozenset()) -> CIMultiDict[str]:
+def end_to_end(headers: Sequence[Header], drop: Set[str] = frozenset()) -> CIMultiDict[str]:
     """Return the headers that travel on, in order and spelled as they came, without those in `drop` (lower case)."""
     kept: list[tuple[str, str]] = []
     named: set[str] = set()
-    for name, value in raw:
-        lower = name.lower()
+    for lower, name, value in headers:
         if lower in _HOP_BY_HOP:
             if lower == _CONNECTION:
-                named.update(option.strip().lower() for option in value.decode("utf-8", "replace").split(","))
+                named.update(option.strip().lower() for option in value.split(","))
         elif lower not in drop:
-            kept.append((name.decode("ascii"), value.decode("utf-8", "surrogateescape")))
-    if left_out := named - _NEEDED:
+            kept.append((name, value))
+    if named and (left_out := named - _NEEDED):
         kept = [each for each in kept if each[0].lower() not in left_out]
     return CIMultiDict(kept)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.config import LimitsConfig
-from proxy.edge.body import SMALL_BODY, continue_if_expected, media_of, plain_body, read_body, stream_body
+from proxy.edge.body import SMALL_BODY, media_of, plain_body, read_body, stream_body
 from proxy.edge.encodings import coding
 from proxy.rewrite.media import Media, parse
 from proxy.rewrite.message import Message
 from proxy.routes import Route
+from proxy.serving.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Incoming:
 
 
 async def take(
-    request: web.BaseRequest,
+    request: Request,
     route: Route,
     target: tuple[str, str],
     headers: CIMultiDict[str],
@@ -44,16 +44,17 @@ async def take(
     `tokenizes`: the body may have to be changed wherever a card number stands. `signed`: it is needed to check and to
     make a signature, and stays in its Content-Encoding unless something in it may be replaced. Raises a RequestError.
     """
-    await continue_if_expected(request)
-    media = _media(headers, route) if request.body_exists else None
+    if request.expects:
+        request.client.interim()
+    media = _media(headers, route) if request.has_body else None
     whole = media is not None or tokenizes
     name = coding(headers.getall("Content-Encoding", []))
     raw = body = b""
-    if request.body_exists and not whole and not signed and not _is_small(request, name):
-        if request.content_length is not None:
-            headers["Content-Length"] = str(request.content_length)
+    if request.has_body and not whole and not signed and not _is_small(request, name):
+        if request.length is not None:
+            headers["Content-Length"] = str(request.length)
         return Incoming(_message(target, headers, b"", None), stream_body(request), name)
-    if request.body_exists:
+    if request.has_body:
         raw = await read_body(request, limit=limits.body_bytes, seconds=limits.body_seconds)
         body = plain_body(raw, headers, route.name, limits.body_bytes) if whole or not signed else raw
     return Incoming(_message(target, headers, body, media), raw=raw)
@@ -79,8 +80,8 @@ def _media(headers: CIMultiDict[str], route: Route) -> Media | None:
     return media if media is not None and media.type is not None else None
 
 
-def _is_small(request: web.BaseRequest, name: str) -> bool:
-    return not name and request.content_length is not None and request.content_length <= SMALL_BODY
+def _is_small(request: Request, name: str) -> bool:
+    return not name and request.length is not None and request.length <= SMALL_BODY
 
 
 def _message(target: tuple[str, str], headers: CIMultiDict[str], body: bytes, media: Media | None) -> Message:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from multidict import CIMultiDict
 
-from proxy.edge.relay import Answer
 from proxy.rewrite.media import parse
 from proxy.rewrite.message import Headers, Message
+from proxy.serving.answer import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,74 +1,28 @@
-"""Listeners: aiohttp's low-level server with our own answers to requests that it cannot read."""
+"""Listeners: addresses that are bound, with or without TLS, and the server behind each."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from http import HTTPStatus
+from collections.abc import Sequence
 from typing import Any, Protocol
-
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from proxy.config import Config, ListenerConfig
 from proxy.edge.exchange import new_request_id
 from proxy.edge.problem import problem
-from proxy.errors import AddressUnavailable, ConfigInvalid, FramingConflict, RequestMalformed
-from vault.errors import PanlessError
+from proxy.errors import AddressUnavailable, ConfigInvalid, RequestError
+from proxy.serving.answer import Answer
+from proxy.serving.connection import Handler
+from proxy.serving.server import Server
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-# aiohttp's defaults are a browser's; SDKs send long authorization headers and many of them.
-MAX_HEADER_BYTES = 32 * 1024
+# A connection that was accepted at the moment of a stop has to begin first, or its request would be lost.
 ACCEPTED_SECONDS = 0.05
 
 
-class HttpProtocol(RequestHandler):
-    """aiohttp's error pages and logs show pieces of the request. Ours do not."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  # aiohttp's signature
-    ) -> web.StreamResponse:
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
-        about = str(exc)
-        error: PanlessError = RequestMalformed()
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            error = PanlessError()
-        elif "Content-Length" in about or "Transfer-Encoding" in about:
-            error = FramingConflict()
-        answer = problem(error, new_request_id())
-        answer.force_close()
-        return answer
-
-    def log_exception(self, *args: object, **kwargs: object) -> None:
-        """What matters of it is in our own log line; the rest would be input."""
-
-
-class HttpServer(web.Server):
-    """aiohttp's server with our limits; `protocol` reads each connection."""
-
-    def __init__(self, handler: Handler, protocol: type[HttpProtocol] = HttpProtocol) -> None:
-        self._protocol = protocol
-        super().__init__(
-            handler,
-            access_log=None,
-            auto_decompress=False,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            keepalive_timeout=75,
-        )
-
-    def __call__(self) -> RequestHandler:
-        return self._protocol(self, loop=self._loop, **self._kwargs)
+def refused(error: RequestError) -> Answer:
+    """Tell a client that what it sent cannot be read."""
+    return problem(error, new_request_id())
 
 
 class Listener:
@@ -84,29 +38,30 @@ class Listener:
         self._shared = shared
         self._config = config
         self._tls = tls_context(name, config, whole)
-        self._runner = web.ServerRunner(HttpServer(handler), shutdown_timeout=whole.limits.stop_seconds)
+        self._http = Server(handler, refused)
+        self._stop_seconds = whole.limits.stop_seconds
+        self._server: asyncio.Server | None = None
         self.url = ""
 
     async def start(self) -> None:
         """Bind and accept; raises AddressUnavailable."""
-        await self._runner.setup()
+        loop = asyncio.get_running_loop()
         port, reuse_port = (self._config.port, None) if self._shared is None else (self._shared, True)
         bind = (self._config.host, port)
-        site = web.TCPSite(self._runner, *bind, ssl_context=self._tls, backlog=1024, reuse_port=reuse_port)
         try:
-            await site.start()
+            self._server = await loop.create_server(
+                self._http, *bind, ssl=self._tls, backlog=1024, reuse_port=reuse_port
+            )
         except OSError as error:
             raise unavailable(self.name, self._config, error) from None
-        self.url = shown_url(self._runner.addresses[0], self._tls)
+        self.url = shown_url(self._server.sockets[0].getsockname(), self._tls)
 
     async def stop(self) -> None:
         """Refuse new connections, let requests in flight end, close the rest."""
-        for site in list(self._runner.sites):
-            await site.stop()
-        # A connection that was accepted at this moment has to begin first: aiohttp would drop its request, and then
-        # wait for it until the time is up.
+        if self._server is not None:
+            self._server.close()
         await asyncio.sleep(ACCEPTED_SECONDS)
-        await self._runner.cleanup()
+        await self._http.stop(self._stop_seconds)
 
 
 def unavailable(name: str, config: ListenerConfig, error: OSError) -> AddressUnavailable:

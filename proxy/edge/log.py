@@ -26,6 +26,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 def configure(level: str = "INFO") -> None:
     """Send structlog's and the standard library's log to stderr in the same form."""
     output.stream = sys.stderr
+    output.level = logging.getLevelName(level)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         _of_worker,

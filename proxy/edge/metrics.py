@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 
+from proxy.edge.tallies import Tally, Times
 from proxy.edge.upstream_metrics import UpstreamMetrics
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -21,26 +21,24 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "panless_requests",
-            "Requests answered.",
-            ["listener", "route", "status", "code"],
-            registry=self._registry,
+        self.requests = Tally(
+            "panless_requests", "Requests answered.", ["listener", "route", "status", "code"], self._registry
         )
-        self.seconds = Histogram(
+        self.seconds = Times(
             "panless_request_seconds",
             "Time from the request's first line to the end of its answer.",
             ["listener", "route"],
-            buckets=_BUCKETS,
-            registry=self._registry,
+            _BUCKETS,
+            self._registry,
         )
         self.providers_up = Gauge(
             "panless_key_providers_up", "Whether the key providers answered when last asked.", registry=self._registry
         )
-        self.in_flight = Gauge("panless_requests_in_flight", "Requests being answered.", registry=self._registry)
-        self.values = Counter(
-            "panless_values", "Values tokenized and revealed.", ["action", "kind"], registry=self._registry
+        self.in_flight = 0
+        Gauge("panless_requests_in_flight", "Requests being answered.", registry=self._registry).set_function(
+            lambda: self.in_flight
         )
+        self.values = Tally("panless_values", "Values tokenized and revealed.", ["action", "kind"], self._registry)
         self.leaks = Counter(
             "panless_leaks",
             "Numbers on their way to an application that look like card numbers.",
@@ -114,10 +112,6 @@ class Metrics:
         self.purged = Counter("panless_leases_purged", "CVC leases whose time ended.", registry=self._registry)
         self.tokens_purged = Counter("panless_tokens_purged", "Tokens whose time ended.", registry=self._registry)
         self.upstreams = UpstreamMetrics(self._registry)
-        # Each by its labels, which are few: the metric itself would check and look them up under a lock.
-        self.requests_of = cache(self.requests.labels)
-        self.seconds_of = cache(self.seconds.labels)
-        self.values_of = cache(self.values.labels)
 
     def collect(self) -> Iterable[Metric]:
         """Return what `render` shows, for merging it with that of other workers."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import re
 import sys
 from collections import deque
@@ -25,7 +26,7 @@ def redact(text: str) -> str:
 class Output:
     """Collects lines. What is collected is written at the end of the loop's turn, or at once where no loop runs.
 
-    `worker` is the number of this process, where there are several.
+    `level`: what is less important is not written. `worker` is the number of this process, where there are several.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Output:
         self._loop: asyncio.AbstractEventLoop | None = None  # the one that will write
         self.stream: TextIO = sys.stderr
         self.worker: int | None = None
+        self.level = logging.INFO
         atexit.register(self.flush)
 
     def write(self, line: str) -> None:

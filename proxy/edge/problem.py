@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from aiohttp import web
-
 from proxy.edge.retry import retry
 from proxy.errors import RequestError, UpstreamError
 from proxy.rewrite.errors import BodyRejected, CustomerInvalid, SelectorsConflict, SequenceInvalid, ValueNotText
+from proxy.serving.answer import Answer, answer_of
 from vault import errors
 
 _STATUS: Mapping[type[errors.PanlessError], int] = {
@@ -55,7 +54,7 @@ def status_of(error: errors.PanlessError) -> int:
     return next((_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS), 500)
 
 
-def problem(error: errors.PanlessError, request_id: str) -> web.Response:
+def problem(error: errors.PanlessError, request_id: str) -> Answer:
     """Return the problem document of an error."""
     status = status_of(error)
     document: dict[str, str | int] = {
@@ -75,14 +74,15 @@ def problem(error: errors.PanlessError, request_id: str) -> web.Response:
         ERROR_HEADER: error.code,
         REQUEST_ID_HEADER: request_id,
         "Cache-Control": "no-store",
-        "Server": "panless",
     }
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status in (429, 503):
         headers["Retry-After"] = str(error.ids.get("seconds", 1))
-    body = (json.dumps(document, indent=2) + "\n").encode()
-    return web.Response(body=body, status=status, headers=headers, content_type="application/problem+json")
+    body = json.dumps(document, indent=2) + "\n"
+    answer = answer_of(body, "application/problem+json", headers, status=status)
+    answer.code = error.code
+    return answer
 
 
 def raw_problem(error: errors.PanlessError, request_id: str, *, stays: bool) -> tuple[int, bytes]:

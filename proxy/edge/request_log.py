@@ -7,28 +7,38 @@ import logging
 import time
 from functools import lru_cache
 
-import structlog
-
 from proxy.edge.exchange import Exchange
 from proxy.edge.output import output
 
-# Names of the configuration, methods and codes: few. Ids need no quoting, they have no signs that do.
 _OF_WORKER = ', "worker": {}'
-_quoted = lru_cache(maxsize=4096)(json.dumps)
 
 
 def log_request(exchange: Exchange, method: str, status: int, code: str, seconds: float) -> None:
     """Log how a request ended, at level info. `code` is that of an error, or empty."""
-    if not structlog.get_logger().is_enabled_for(logging.INFO):
+    if output.level > logging.INFO:
         return
     now = time.time()
+    values = "null" if exchange.values is None else exchange.values
     output.write(
-        f'{{"app": {_quoted(exchange.app)}, "code": {_quoted(code or None)}, "event": "request", "level": "info", '
-        f'"listener": {_quoted(exchange.listener)}, "method": {_quoted(method)}, "milliseconds": {seconds * 1000:.2f}, '
-        f'"request_id": "{exchange.request_id}", "route": {_quoted(exchange.route)}, "status": {status}, '
-        f'"timestamp": "{_second(int(now))}.{int(now * 1000) % 1000:03}Z", "values": {_quoted(exchange.values)}'
+        f"{_before_time(exchange.app, code, exchange.listener, method)}{seconds * 1000:.2f}, "
+        f'"request_id": "{exchange.request_id}"{_before_end(exchange.route, status)}{_second(int(now))}.'
+        f'{int(now * 1000) % 1000:03}Z", "values": {values}'
         f"{_OF_WORKER.format(output.worker) if output.worker is not None else ''}}}"
     )
+
+
+# Names of the configuration, methods and codes: few. Ids need no quoting, they have no signs that do.
+
+
+@lru_cache(maxsize=4096)
+def _before_time(app: str | None, code: str, listener: str, method: str) -> str:
+    named = {"app": app, "code": code or None, "event": "request", "level": "info", "listener": listener}
+    return f'{json.dumps({**named, "method": method})[:-1]}, "milliseconds": '
+
+
+@lru_cache(maxsize=4096)
+def _before_end(route: str, status: int) -> str:
+    return f', {json.dumps({"route": route, "status": status})[1:-1]}, "timestamp": "'
 
 
 @lru_cache(maxsize=2)

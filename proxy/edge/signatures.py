@@ -5,24 +5,23 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.edge.identity import KEY_HEADER, holds_key
 from proxy.edge.intake import Incoming
 from proxy.errors import KeyMisplaced, RequestError, SignatureInvalid, SignatureNotRenewable
+from proxy.hosts import without_default_port
 from proxy.rewrite.fields import KEY_PREFIX
 from proxy.rewrite.message import Headers, Message
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.selectors import Where
 from proxy.routes import OutboundRoute
+from proxy.serving.request import Request
 from proxy.signing import digests
 from proxy.signing.scheme import HoldsKey, SignedRequest, header_values
 
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
-
-def key_of_signer(request: web.BaseRequest, route: OutboundRoute, headers: CIMultiDict[str], key: str) -> str:
+def key_of_signer(request: Request, route: OutboundRoute, headers: CIMultiDict[str], key: str) -> str:
     """Return `key`, or the key id of the signature where that is a Panless key and no other one was given."""
     if route.signing is None or key.startswith(KEY_PREFIX) or KEY_HEADER in headers:
         return key
@@ -33,7 +32,7 @@ def key_of_signer(request: web.BaseRequest, route: OutboundRoute, headers: CIMul
     return key_id if key_id.startswith(KEY_PREFIX) else key
 
 
-def verify(request: web.BaseRequest, route: OutboundRoute, incoming: Incoming) -> None:
+def verify(request: Request, route: OutboundRoute, incoming: Incoming) -> None:
     """Raise a RequestError unless the signature, where the route has one, is right and can be made anew."""
     if route.signing is None:
         return
@@ -60,7 +59,7 @@ def with_digests(incoming: Incoming, message: Message) -> Message:
     return replace(message, headers=digests.renewed(message.headers, incoming.raw, message.body))
 
 
-def renewed(request: web.BaseRequest, route: OutboundRoute, incoming: Incoming, message: Message) -> Message:
+def renewed(request: Request, route: OutboundRoute, incoming: Incoming, message: Message) -> Message:
     """Return the message with its digests and its signature anew; raises a RequestError."""
     message = with_digests(incoming, message)
     if route.signing is None:
@@ -79,16 +78,13 @@ def renewed(request: web.BaseRequest, route: OutboundRoute, incoming: Incoming, 
     return replace(message, headers=signed)
 
 
-def _came(request: web.BaseRequest, raw: bytes) -> SignedRequest:
-    headers = tuple(
-        (name.decode("ascii"), value.decode("utf-8", "surrogateescape")) for name, value in request.raw_headers
-    )
-    return SignedRequest(request.method, request.scheme, request.raw_path, headers, raw)
+def _came(request: Request, raw: bytes) -> SignedRequest:
+    return SignedRequest(request.method, request.client.scheme, request.target, tuple(request.pairs), raw)
 
 
-def _sent(request: web.BaseRequest, route: OutboundRoute, message: Message) -> Headers:
+def _sent(request: Request, route: OutboundRoute, message: Message) -> Headers:
     """Return the headers with those that the client would add by itself: a signature may cover them."""
-    host = route.authority.removesuffix(_DEFAULT_PORTS[route.scheme])
+    host = without_default_port(route.scheme, route.authority)
     added = [("Host", host)]
     if message.body or "Content-Length" in request.headers:
         added.append(("Content-Length", str(len(message.body))))

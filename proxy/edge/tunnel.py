@@ -5,30 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
-
 from proxy.config import Config, ListenerConfig
 from proxy.edge.connect import Connect
 from proxy.edge.connection import Connection, Early, Opening, Tunnel
 from proxy.edge.exchange import Exchange
-from proxy.edge.listener import Handler, HttpProtocol, HttpServer, shown_url, tls_context, unavailable
+from proxy.edge.listener import refused, shown_url, tls_context, unavailable
+from proxy.serving.connection import Connection as ServedConnection
+from proxy.serving.connection import Handler
+from proxy.serving.request import Request
+from proxy.serving.server import Server
 
 Opens = Callable[[Connect, Exchange], Awaitable[Opening]]
 Account = Callable[[Exchange, str, int, str], None]
 
 
-class TunnelProtocol(HttpProtocol):
-    """Reads the requests inside a tunnel."""
+class Tunneled(ServedConnection):
+    """A connection inside a tunnel."""
 
-    __slots__ = ("tunnel",)
+    def __init__(self, server: Server, tunnel: Tunnel) -> None:
+        super().__init__(server)
+        self.tunnel = tunnel
 
-    tunnel: Tunnel
 
-
-def tunnel_of(request: web.BaseRequest) -> Tunnel:
+def tunnel_of(request: Request) -> Tunnel:
     """Return the tunnel that a request came through."""
-    assert isinstance(request.protocol, TunnelProtocol)  # noqa: S101  # the forward listener makes no other
-    return request.protocol.tunnel
+    assert isinstance(request.client, Tunneled)  # noqa: S101  # the forward listener makes no other
+    return request.client.tunnel
 
 
 class ForwardListener:
@@ -56,13 +58,12 @@ class ForwardListener:
         self._account = account
         self._config = config
         self._tls = tls_context(self.name, config, whole)
-        self._http = HttpServer(handler, TunnelProtocol)
-        self._runner = web.ServerRunner(self._http, shutdown_timeout=whole.limits.stop_seconds)
+        self._http = Server(handler, refused)
+        self._stop_seconds = whole.limits.stop_seconds
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Bind and accept; raises AddressUnavailable."""
-        await self._runner.setup()
         loop = asyncio.get_running_loop()
         port, reuse_port = (self._config.port, None) if self._shared is None else (self._shared, True)
         bind = (self._config.host, port)
@@ -80,7 +81,7 @@ class ForwardListener:
         if self._server is not None:
             self._server.close()
         await asyncio.gather(*(connection.end() for connection in list(self.connections)))
-        await self._runner.cleanup()
+        await self._http.stop(self._stop_seconds)
 
     async def opens(self, connect: Connect, exchange: Exchange) -> Opening:
         return await self._opens(connect, exchange)
@@ -90,9 +91,7 @@ class ForwardListener:
 
     def serve(self, tunnel: Tunnel, transport: asyncio.Transport, early: Early) -> None:
         """Hand an open tunnel over to the HTTP server."""
-        protocol = self._http()
-        assert isinstance(protocol, TunnelProtocol)  # noqa: S101  # it was built with it
-        protocol.tunnel = tunnel
+        protocol = Tunneled(self._http, tunnel)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if early.data:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from proxy.edge.tallies import Tally
 
 
 class UpstreamMetrics:
     """`outcome` is a class of statuses (2xx) or a code; `upstream` a URL of the configuration."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.attempts = Counter(
-            "panless_upstream_attempts",
-            "Requests sent to upstreams, or tried to.",
-            ["route", "outcome"],
-            registry=registry,
+        self.attempts = Tally(
+            "panless_upstream_attempts", "Requests sent to upstreams, or tried to.", ["route", "outcome"], registry
         )
-        self.attempts_of = cache(self.attempts.labels)
         self.retries = Counter("panless_upstream_retries", "Attempts after the first.", ["route"], registry=registry)
         self.refused = Counter(
             "panless_upstream_retries_refused",

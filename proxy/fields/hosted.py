@@ -11,13 +11,12 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
-from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.config import Config
-from proxy.edge.body import continue_if_expected, media_of, read_body
+from proxy.edge.body import media_of, read_body
 from proxy.edge.exchange import Exchange
-from proxy.edge.headers import check_framing
+from proxy.edge.headers import check_method
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import ERROR_HEADER, REQUEST_ID_HEADER, problem
 from proxy.errors import ContentTypeUnsupported, FieldsFileNotFound, FieldsRequestInvalid, MethodNotAllowed
@@ -26,6 +25,8 @@ from proxy.fields.client import client_of
 from proxy.fields.page import Frame, page, page_headers
 from proxy.fields.submission import Submission, read, read_texts
 from proxy.rewrite.media import BodyType
+from proxy.serving.answer import Answer, answer_of, json_answer
+from proxy.serving.request import Request
 from vault.collecting import FieldRules
 from vault.errors import FieldSessionEnded, OriginNotAllowed, PanlessError
 from vault.field_sessions import Opened
@@ -52,11 +53,11 @@ class HostedFields:
         self._lifetime = timedelta(minutes=rules.session_minutes)
         self._rules = FieldRules(rules.address_limit.windows, rules.reuse_tokens)
 
-    async def handle(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+    async def handle(self, request: Request, exchange: Exchange) -> Answer:
         """Answer a request; raises a PanlessError for what is no browser's."""
-        check_framing(request)
-        exchange.origin = client_of(request.remote, request.headers.getall("X-Forwarded-For", []), self._trusted)
-        path, _, query = request.raw_path.partition("?")
+        check_method(request)
+        exchange.origin = client_of(request.client.remote, request.headers.getall("X-Forwarded-For", []), self._trusted)
+        path, _, query = request.target.partition("?")
         if path in (SESSIONS, TOKENS):
             return await self._answered(request, exchange, path)
         if request.method not in ("GET", "HEAD"):
@@ -67,13 +68,13 @@ class HostedFields:
         exchange.route = f"{NAME}:script"
         return _asset(path, exchange.request_id)
 
-    async def _frame(self, query: str) -> web.Response:
+    async def _frame(self, query: str) -> Answer:
         frame = Frame.read(query)
         key = await self._sessions.key(frame.key, frame.origin)
         nonce = secrets.token_urlsafe(18)
-        return web.Response(body=page(frame, assets(), nonce), headers=page_headers(nonce, key.origins))
+        return answer_of(page(frame, assets(), nonce), "text/html", page_headers(nonce, key.origins))
 
-    async def _answered(self, request: web.BaseRequest, exchange: Exchange, path: str) -> web.Response:
+    async def _answered(self, request: Request, exchange: Exchange, path: str) -> Answer:
         """Answer a call of the script, which may read the answer on any page: there are no secrets in it.
 
         What a page gets is up to its origin, which the browser vouches for, and not to who may read a refusal.
@@ -82,7 +83,7 @@ class HostedFields:
         exchange.route = NAME + path.replace("/v1/", ":")
         try:
             if request.method == "OPTIONS":
-                answer = web.Response(status=204, headers=_PREFLIGHT)
+                answer = Answer(204, None, CIMultiDict(_PREFLIGHT), b"")
             elif request.method != "POST":
                 raise MethodNotAllowed(route=NAME)
             elif path == SESSIONS:
@@ -94,14 +95,12 @@ class HostedFields:
         answer.headers.update(_answer_headers(origin, exchange))
         return answer
 
-    async def _session(self, body: bytes, origin: str) -> web.Response:
+    async def _session(self, body: bytes, origin: str) -> Answer:
         key = read_texts(body).get("key", "")
         session, ends = await self._sessions.begin(key, origin, self._lifetime)
-        return web.json_response({"session": session, "expires_at": ends.isoformat().replace("+00:00", "Z")})
+        return json_answer({"session": session, "expires_at": ends.isoformat().replace("+00:00", "Z")})
 
-    async def _tokens(
-        self, request: web.BaseRequest, given: Submission, origin: str, exchange: Exchange
-    ) -> web.Response:
+    async def _tokens(self, request: Request, given: Submission, origin: str, exchange: Exchange) -> Answer:
         opened = await self._sessions.open(given.session)
         if not self._is_own(request, origin):
             if origin != opened.session.origin or given.wallet is None:
@@ -110,37 +109,38 @@ class HostedFields:
             raise FieldSessionEnded  # its page gave it a session of another key, whose tenant would get the card
         exchange.route, exchange.destination = f"{NAME}:{opened.key.name}", opened.session.origin
         tokens = await self._tokenized(given, opened, exchange)
-        return web.json_response(given.answer(tokens))
+        return json_answer(given.answer(tokens))
 
     async def _tokenized(self, given: Submission, opened: Opened, exchange: Exchange) -> list[Token]:
         values = given.values
         tokens = await self._collecting.tokenize(opened, values, exchange.context, self._rules, card=given.card)
         exchange.values = len(values)
         for each in values:
-            self._metrics.values_of("tokenize", each.kind.name).inc()
+            self._metrics.values.count("tokenize", each.kind.name)
         return tokens
 
-    def _is_own(self, request: web.BaseRequest, origin: str) -> bool:
+    def _is_own(self, request: Request, origin: str) -> bool:
         """Tell whether a request comes from a page of this listener. Browsers say so; no page can make them lie."""
         site = request.headers.get("Sec-Fetch-Site")
         if site is not None:
             return site == "same-origin"
-        return origin in (self._url, f"http://{request.host}", f"https://{request.host}")
+        host = request.headers.get("Host", "")
+        return origin in (self._url, f"http://{host}", f"https://{host}")
 
 
-def _asset(path: str, request_id: str) -> web.Response:
+def _asset(path: str, request_id: str) -> Answer:
     """Return a file of this version; pages of any origin may read that there is none."""
     served = assets()
     asset = served.served.get(path.removeprefix(served.prefix + "/")) if path.startswith(served.prefix) else None
     if asset is not None:
-        return web.Response(body=asset.body, headers=_asset_headers(asset))
+        return answer_of(asset.body, asset.content_type, _asset_headers(asset))
     answer = problem(FieldsFileNotFound(prefix=served.prefix), request_id)
     answer.headers["Access-Control-Allow-Origin"] = "*"
     return answer
 
 
 def _asset_headers(asset: Asset) -> dict[str, str]:
-    headers = {"Content-Type": asset.content_type, "Cache-Control": _FOR_GOOD, "X-Content-Type-Options": "nosniff"}
+    headers = {"Cache-Control": _FOR_GOOD, "X-Content-Type-Options": "nosniff"}
     if not asset.shared:
         return headers | {"Cross-Origin-Resource-Policy": "same-origin"}
     return headers | {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
@@ -166,11 +166,12 @@ _PREFLIGHT = {
 }
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def _body(request: Request) -> bytes:
     """Return the body of a call; raises a RequestError. Only pages that were asked first may send JSON."""
-    if media_of(CIMultiDict(request.headers), NAME).type is not BodyType.JSON:
+    if media_of(request.headers, NAME).type is not BodyType.JSON:
         raise ContentTypeUnsupported(route=NAME)
     if "Content-Encoding" in request.headers:
         raise FieldsRequestInvalid(problem="its body is compressed")
-    await continue_if_expected(request)
+    if request.expects:
+        request.client.interim()
     return await read_body(request, limit=BODY_BYTES, seconds=BODY_SECONDS)

@@ -9,8 +9,9 @@ from proxy.guard.search import digits_of, search
 from proxy.rewrite import json
 from proxy.rewrite.fields import Field
 from proxy.rewrite.media import BodyType
+from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Encoder, Match, Piece, Plan
-from proxy.rewrite.sections import Section
+from proxy.rewrite.sections import Section, unscanned_data
 from proxy.rewrite.selectors import FOUND, Where
 from proxy.rewrite.spans import Span, as_numbers, merged
 from vault.kinds import PAN
@@ -18,6 +19,7 @@ from vault.sensitive import Sensitive
 
 _FIELD = Field(FOUND, PAN.name)
 _QUOTED = b'""'
+_AT_ONCE = 64 * 1024
 
 
 def leaks(plan: Plan, known: Collection[str] = ()) -> tuple[Plan, Sequence[Match]]:
@@ -31,6 +33,13 @@ def leaks(plan: Plan, known: Collection[str] = ()) -> tuple[Plan, Sequence[Match
     whole = plan.with_all_sections()
     found = [match for piece in whole.remainder() for match in _in_piece(whole, piece, known)]
     return whole, found
+
+
+def may_leak(message: Message) -> bool:
+    """Tell whether there may be leaks in a message that has no fields. One that is large is not looked at here."""
+    if len(message.body) > _AT_ONCE:
+        return True
+    return next(search(b"\n".join(unscanned_data(message, ()))), None) is not None
 
 
 def part_of(plan: Plan, match: Match) -> str:

@@ -14,7 +14,6 @@ from uuid import UUID
 from multidict import CIMultiDict
 
 from proxy.edge.kept import KeptRequest, pack_request, unpack_answer
-from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
 from proxy.errors import KeyMisplaced
 from proxy.outgoing.idempotency import Idempotency
@@ -22,6 +21,7 @@ from proxy.outgoing.operation_ids import PREFIX, about, accepted, operation_id
 from proxy.outgoing.order import Later, Order
 from proxy.outgoing.sending import carries_key
 from proxy.rewrite.reference import without_keys
+from proxy.serving.answer import Answer
 from proxy.state.errors import (
     OperationInDoubt,
     OperationNotFound,

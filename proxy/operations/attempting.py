@@ -18,7 +18,6 @@ from proxy.edge.intake import Incoming
 from proxy.edge.kept import pack_answer, unpack_request
 from proxy.edge.metrics import Metrics
 from proxy.edge.names import take_names
-from proxy.edge.relay import Answer
 from proxy.edge.signatures import with_digests
 from proxy.errors import RouteNotFound
 from proxy.operations.ending import Ending
@@ -28,6 +27,7 @@ from proxy.outgoing.outcomes import Effect, of_answer, of_error, passes
 from proxy.outgoing.sending import Sending
 from proxy.rewrite.reference import swapped
 from proxy.routes import OutboundRoute
+from proxy.serving.answer import Answer
 from proxy.state.errors import OutcomeUnknown
 from proxy.state.operations import End, Operation, State
 from proxy.state.store import State as Store

@@ -13,7 +13,6 @@ from proxy.edge.exchange import Exchange
 from proxy.edge.headers import end_to_end
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.metrics import Metrics
-from proxy.edge.relay import Answer
 from proxy.errors import AnswerHoldsCardNumber, AnswerUnreadable, CharsetUnsupported
 from proxy.guard.masking import mask
 from proxy.rewrite.errors import BodyRejected, TooManyNumbers
@@ -23,6 +22,7 @@ from proxy.rewrite.plan import Plan, find
 from proxy.rewrite.reference import new_values
 from proxy.routes import OutboundRoute
 from proxy.scrub.scrubber import Scrubber, Secret
+from proxy.serving.answer import Answer
 from proxy.upstream.answer import read_whole, scrubbed
 from proxy.upstream.flight import GatewayAnswer, read_answer
 from vault.service import Vault
@@ -77,7 +77,7 @@ class Answering:
         return Answer(answer.status, reason, headers, body)
 
     async def _streaming(self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, mode: Mode) -> Answer:
-        headers: CIMultiDict[str] = end_to_end(answer.raw_headers)
+        headers: CIMultiDict[str] = end_to_end(answer.lines)
         await self._guard.judge(find(Message(headers=tuple(headers.items())), route.answers), mode, exchange)
         body = read_answer(answer, route)
         name = coding(answer.headers.getall("Content-Encoding", []))

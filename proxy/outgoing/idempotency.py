@@ -19,12 +19,12 @@ from uuid import UUID
 
 from proxy.edge.kept import pack_answer, unpack_answer
 from proxy.edge.metrics import Metrics
-from proxy.edge.relay import Answer
 from proxy.outgoing.operation_ids import accepted
 from proxy.outgoing.order import Order
 from proxy.outgoing.outcomes import Effect, of_answer, of_error, passes
 from proxy.outgoing.sending import Sending
 from proxy.rewrite.reference import canonical
+from proxy.serving.answer import Answer
 from proxy.state.errors import IdempotencyKeyReused, OutcomeSettled, OutcomeUnknown, RequestRunning
 from proxy.state.idempotency import Key, KeyRow, Outcome
 from proxy.state.store import State

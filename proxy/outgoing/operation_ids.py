@@ -10,7 +10,7 @@ from uuid import UUID
 
 from multidict import CIMultiDict
 
-from proxy.edge.relay import Answer
+from proxy.serving.answer import Answer
 from proxy.state.operations import Operation
 from vault.tokens import read_type_id, type_id
 

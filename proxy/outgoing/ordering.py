@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.config import LimitsConfig
@@ -25,12 +24,13 @@ from proxy.rewrite.fields import IDEMPOTENCY, SEQUENCE
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import key_in, swapped
 from proxy.routes import OutboundRoute
+from proxy.serving.request import Request
 from proxy.state.errors import IdempotencyKeyMissing
 from proxy.upstream.answer import ask_for_readable
 from vault.policy import Permit
 from vault.service import Vault
 
-_REPLACED = frozenset({b"host", b"expect", b"content-length"})
+_REPLACED = frozenset({"host", "expect", "content-length"})
 # They change nothing, so there is nothing that could happen twice (RFC 9110, section 9.2.1).
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
@@ -58,9 +58,7 @@ class Ordering:
         self._limits = limits
         self._guard = guard
 
-    async def order(
-        self, request: web.BaseRequest, exchange: Exchange, route: OutboundRoute
-    ) -> tuple[Order, Later | None]:
+    async def order(self, request: Request, exchange: Exchange, route: OutboundRoute) -> tuple[Order, Later | None]:
         """Return what is to be sent and, if that is to be later, how it is kept. Raises a PanlessError."""
         head = _head(request, exchange, route)
         # Who asks is known before a body is read, unless the key is in it.
@@ -97,15 +95,15 @@ class Ordering:
         exchange.app = principal.app
         return await self._sending.decide(principal, route, exchange)
 
-    async def _take(self, request: web.BaseRequest, route: OutboundRoute, head: _Head) -> Incoming:
-        path, _, query = request.raw_path.partition("?")
+    async def _take(self, request: Request, route: OutboundRoute, head: _Head) -> Incoming:
+        path, _, query = request.target.partition("?")
         whole = route.signing is not None or head.app_key is not None or head.later
         target = (route.upstream_path(path), query)
         return await take(request, route, target, head.headers, self._limits, signed=whole)
 
     async def _checked(
         self,
-        request: web.BaseRequest,
+        request: Request,
         route: OutboundRoute,
         incoming: Incoming,
         found: Plan,
@@ -125,8 +123,8 @@ class Ordering:
         return plan
 
 
-def _head(request: web.BaseRequest, exchange: Exchange, route: OutboundRoute) -> _Head:
-    headers = end_to_end(request.raw_headers, drop=_REPLACED)
+def _head(request: Request, exchange: Exchange, route: OutboundRoute) -> _Head:
+    headers = end_to_end(request.lines, drop=_REPLACED)
     later = route.asynchronous is not None and prefers_async(headers)
     credential = route.credential
     certificate = certificate_for(headers, exchange)
@@ -141,13 +139,13 @@ def _head(request: web.BaseRequest, exchange: Exchange, route: OutboundRoute) ->
     return _Head(headers, key, certificate, app_key, gateway_key, later)
 
 
-def _check_key(request: web.BaseRequest, route: OutboundRoute, key: str | None) -> None:
+def _check_key(request: Request, route: OutboundRoute, key: str | None) -> None:
     if route.idempotency.required and key is None and request.method not in _SAFE:
         raise IdempotencyKeyMissing(route=route.name, header=route.idempotency.header)
 
 
 def _idempotency_keys(
-    request: web.BaseRequest, route: OutboundRoute, headers: CIMultiDict[str]
+    request: Request, route: OutboundRoute, headers: CIMultiDict[str]
 ) -> tuple[str | None, str | None]:
     """Return the application's key, and the one that the gateway gets and honours.
 

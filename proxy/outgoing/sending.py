@@ -13,7 +13,6 @@ from multidict import CIMultiDict
 from proxy.edge.exchange import Exchange
 from proxy.edge.identity import credential
 from proxy.edge.metrics import Metrics
-from proxy.edge.relay import Answer
 from proxy.errors import AnswerWithheld, KeyMisplaced, UpstreamError, ValueGuessed
 from proxy.outgoing.answering import Answering
 from proxy.outgoing.order import Order
@@ -26,6 +25,7 @@ from proxy.rewrite.written import View, decoded, is_plain
 from proxy.routes import OutboundRoute
 from proxy.scrub.guesses import holds_guess, without, worth_searching
 from proxy.scrub.scrubber import Secret
+from proxy.serving.answer import Answer
 from proxy.upstream.answer import ask_for_whole
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.flight import GatewayAnswer
@@ -167,7 +167,7 @@ class Sending:
         if wanted:
             revealed = await self._vault.reveal(wanted, permit, exchange.context, again=order.again)
         for reference in wanted:
-            self._metrics.values_of("reveal", reference.kind.name).inc()
+            self._metrics.values.count("reveal", reference.kind.name)
         secrets = await self._secrets(order, permit, revealed)
         message = plan.fill(filled(plan, revealed, route.credential.secret))
         if carries_key(message):

@@ -11,6 +11,7 @@ from proxy.errors import (
     SignatureUncovered,
     SignatureUnsupported,
 )
+from proxy.hosts import without_default_port
 from proxy.rewrite.message import Headers
 from proxy.signing import digests
 from proxy.signing.clock import check_age, check_date, check_end
@@ -19,7 +20,6 @@ from proxy.signing.scheme import Scheme, SignedRequest, put_header
 from proxy.signing.structured import InnerList, Member, byte_sequences, inner_lists
 
 _INPUT, _SIGNATURE = "Signature-Input", "Signature"
-_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _component(name: str, request: SignedRequest) -> str:
         if not name or ";" in name or name != name.lower():
             raise SignatureUnsupported
         return request.covered(name)
-    authority = request.covered("host").lower().removesuffix(_PORTS[request.scheme])
+    authority = without_default_port(request.scheme, request.covered("host").lower())
     derived = {
         "@method": request.method,
         "@authority": authority,

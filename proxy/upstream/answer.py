@@ -44,7 +44,7 @@ class WholeAnswer:
 
     def __init__(self, answer: GatewayAnswer, raw: bytes, plain: bytes) -> None:
         self.raw = raw
-        headers = end_to_end(answer.raw_headers)
+        headers = end_to_end(answer.lines)
         media = parse(answer.headers.get("Content-Type", ""))
         readable = media if plain and media is not None and media.type is not None else None
         self.message = Message(plain, readable, headers=tuple(headers.items()))

@@ -15,18 +15,16 @@ from enum import Enum
 
 from httptools import HttpParserError, HttpResponseParser
 
+from proxy.wire.heads import Header, header
+
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 MAX_INTERIM = 16
 _VERSIONS = {"1.0", "1.1"}
 _INTERIM = range(100, 200)
 _SWITCHING = 101
-_LENGTH, _CODING = b"content-length", b"transfer-encoding"
-_LENGTHS = {len(_LENGTH), len(_CODING)}
 _BODILESS = {204, 304}
 _is_reason = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9112, section 4
-
-Header = tuple[bytes, bytes]
 
 
 class AnswerMalformed(Exception):
@@ -82,7 +80,9 @@ class AnswerReader:
     def _clear(self) -> None:
         self.reason = b""
         self.headers: list[Header] = []
-        self._codings: list[bytes] = []
+        self._codings: list[str] = []
+        self.keep_alive = ""
+        """What its Keep-Alive says."""
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived; raises AnswerMalformed."""
@@ -124,13 +124,16 @@ class AnswerReader:
         if self.state is not State.HEAD:
             self.is_reusable = False  # a trailer, or the head of what nobody asked for
             return
-        value = value.rstrip(b" \t")  # no part of it (RFC 9112, section 5)
-        self.headers.append((name, value))
-        if len(name) in _LENGTHS:
-            lower = name.lower()
-            if lower == _CODING:
-                self._codings.append(value.lower())
-            self._framed = self._framed or lower in (_LENGTH, _CODING)
+        line = header(name, value)
+        self.headers.append(line)
+        match line[0]:
+            case "content-length":
+                self._framed = True
+            case "transfer-encoding":
+                self._framed = True
+                self._codings.append(line[2].lower())
+            case "keep-alive":
+                self.keep_alive = line[2]
 
     def on_headers_complete(self) -> None:
         if self.state is not State.HEAD:
@@ -141,7 +144,7 @@ class AnswerReader:
             return
         if len(self.headers) > MAX_HEADERS or status < 100 or self._parser.get_http_version() not in _VERSIONS:
             raise AnswerMalformed
-        if (self._codings and self._codings != [b"chunked"]) or not _is_reason(self.reason):
+        if (self._codings and self._codings != ["chunked"]) or not _is_reason(self.reason):
             raise AnswerMalformed
         self._framed = self._framed or status in _BODILESS
         self.state = State.BODY

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import cache
-from urllib.parse import urlsplit
 
 from proxy.edge.upstream_metrics import UpstreamMetrics
-from proxy.hosts import HTTPS_PORT
 from proxy.rewrite.message import Message
 from proxy.routes import Route
 from proxy.upstream.attempt import Attempt, Phase, in_time
 from proxy.upstream.connection import Connection
 from proxy.upstream.exchange import ask, upload
 from proxy.upstream.flight import Flight, GatewayAnswer
-from proxy.upstream.pool import Place, Pool
-from proxy.upstream.repeating import Repeating
+from proxy.upstream.pool import Pool, connected
+from proxy.upstream.repeating import repeat
 from proxy.upstream.request_head import is_chunked, request_head
 from proxy.upstream.retrying import IDEMPOTENT
 from proxy.upstream.settings import UpstreamSettings
 from proxy.upstream.shown import Expected
 from proxy.upstream.state import Slot, Upstreams
-
-_PORTS = {"http": 80, "https": HTTPS_PORT}
+from proxy.upstream.target import Target
 
 
 class UpstreamClient:
@@ -40,6 +36,7 @@ class UpstreamClient:
         self._upstreams = upstreams or Upstreams(metrics)
         self._metrics = metrics
         self._pool = pool or Pool()
+        self._targets: dict[tuple[str, str, str], Target] = {}
 
     async def certificate(self, route: Route) -> str | None:
         """Return the SHA-256 (hex) of the certificate that a route's upstream shows; None without TLS.
@@ -47,16 +44,16 @@ class UpstreamClient:
         Raises an UpstreamError with which nothing has reached the upstream, also if a request would not be let through
         now: it was verified, or nothing is revealed for it.
         """
-        settings, upstream = self._settings[route.name], self._upstreams.of(route)
-        upstream.check(route, settings)
+        target = self._target(route)
+        settings = target.settings
+        target.upstream.check(route, settings)
         if settings.tls is not None and settings.shown.certificate is None:
-            place = _place(route, settings)
 
             async def once(attempt: Attempt, slot: Slot) -> None:
-                self._pool.give(place, await self._connection(place, settings, attempt))
+                self._pool.give(target.place, await self._connection(target, attempt))
                 slot.leave()
 
-            await Repeating(route, settings, upstream, self._metrics).run(once, safe=True)
+            await repeat(target, once, self._metrics, safe=True)
         return settings.shown.certificate
 
     def having(self, settings: Mapping[str, UpstreamSettings]) -> UpstreamClient:
@@ -78,18 +75,17 @@ class UpstreamClient:
         `message` may be made anew for each attempt. `certificate`: the upstream's, as it was recorded, and whom to tell
         of another one. `protected`: the upstream honours an idempotency key that the request carries.
         """
-        settings, upstream = self._settings[route.name], self._upstreams.of(route)
-        place = _place(route, settings)
+        target = self._target(route)
 
         async def once(attempt: Attempt, slot: Slot) -> GatewayAnswer:
             sent = message if isinstance(message, Message) else message()
-            connection = await self._connection(place, settings, attempt)
+            connection = await self._connection(target, attempt)
             try:
                 if certificate is not None and connection.certificate not in (None, certificate.certificate):
                     told = certificate.told(str(connection.certificate))
                     await in_time(attempt.enter(Phase.CONNECTED), told)
                 sending: asyncio.Task[None] | None = None
-                head = _head(route, method, sent, streams=body is not None)
+                head = _head(target, method, sent, streams=body is not None)
                 if body is None:
                     await ask(connection, attempt, method, head + sent.body)
                 else:
@@ -98,40 +94,28 @@ class UpstreamClient:
             except BaseException:
                 connection.abort()
                 raise
-            return GatewayAnswer(Flight(connection, slot, settings.timeouts, attempt.ends, sending), self._pool, place)
+            flight = Flight(connection, slot, target.settings.timeouts, attempt.ends, sending)
+            return GatewayAnswer(flight, self._pool, target.place)
 
-        safe = protected or method in IDEMPOTENT
-        return await Repeating(route, settings, upstream, self._metrics).run(once, safe=safe)
+        return await repeat(target, once, self._metrics, safe=protected or method in IDEMPOTENT)
 
-    async def _connection(self, place: Place, settings: UpstreamSettings, attempt: Attempt) -> Connection:
-        connection = await self._pool.get(place, attempt)
-        settings.shown.certificate = connection.certificate
+    def _target(self, route: Route) -> Target:
+        key = route.name, route.scheme, route.authority
+        target = self._targets.get(key)
+        if target is None:
+            made = Target(route, self._settings[route.name], self._upstreams.of(route))
+            target = self._targets[key] = made
+        return target
+
+    async def _connection(self, target: Target, attempt: Attempt) -> Connection:
+        connection = self._pool.idle(target.place) or await connected(target.place, attempt)
+        target.settings.shown.certificate = connection.certificate
         return connection
 
     async def close(self) -> None:
         self._pool.close()
 
 
-def _place(route: Route, settings: UpstreamSettings) -> Place:
-    return Place(*_address(route.scheme, route.authority), settings.tls)
-
-
-@cache
-def _address(scheme: str, authority: str) -> tuple[str, int]:
-    """Return an upstream's host, as resolvers and certificates spell it, and its port."""
-    url = urlsplit(f"{scheme}://{authority}")
-    host = url.hostname or ""
-    return (host if host.isascii() else host.encode("idna").decode()), url.port or _PORTS[scheme]
-
-
-@cache
-def _host_header(scheme: str, authority: str) -> str:
-    host, port = _address(scheme, authority)
-    shown = f"[{host}]" if ":" in host else host
-    return shown if port == _PORTS[scheme] else f"{shown}:{port}"
-
-
-def _head(route: Route, method: str, message: Message, *, streams: bool) -> bytes:
-    target = f"{message.path}?{message.query}" if message.query else message.path
-    host = _host_header(route.scheme, route.authority)
-    return request_head(method, target, host, message.headers, length=None if streams else len(message.body))
+def _head(target: Target, method: str, message: Message, *, streams: bool) -> bytes:
+    path = f"{message.path}?{message.query}" if message.query else message.path
+    return request_head(method, path, target.host, message.headers, length=None if streams else len(message.body))

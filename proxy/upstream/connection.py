@@ -1,7 +1,6 @@
 """One connection to an upstream: a request goes out, its answer comes in, and only then the next request may go.
 
-Time-outs are told by whoever uses it, by `watch`. One timer a connection serves all of its requests: a time that moves
-back is looked at when the timer rings.
+Time-outs are told by whoever uses it, by `watch`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import cast
 
 from proxy.upstream.answer_reader import AnswerMalformed, AnswerReader, State
 from proxy.upstream.attempt import Late
+from proxy.wire.deadline import Deadline
 
 # So many bytes of a body are kept for somebody who reads slowly; then the upstream has to wait.
 _HIGH = 256 * 1024
@@ -40,9 +40,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._is_full = False  # of what was written
         self._is_paused = False  # in reading
-        self._until: float | None = None
-        self._bell: asyncio.TimerHandle | None = None
-        self._bell_at = 0.0
+        self._deadline = Deadline(self._loop, self.expire)
 
     @property
     def is_open(self) -> bool:
@@ -88,8 +86,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature; it may quote
         self._break()
-        if self._bell is not None:
-            self._bell.cancel()
+        self._deadline.cancel()
 
     def _was_told(self) -> bool:
         """Tell whether it is the upstream that ends the connection. Below TLS, anybody can (RFC 9112, section 9.8)."""
@@ -148,9 +145,7 @@ class Connection(asyncio.Protocol):
 
     def watch(self, until: float | None) -> None:
         """Let what is waited for fail with Late when the loop's clock says so; None: not at all."""
-        self._until = until
-        if until is not None and (self._bell is None or until < self._bell_at):
-            self._wind(until)
+        self._deadline.set(until)
 
     def idle(self) -> None:
         """Forget the answer: the connection waits for its next request."""
@@ -167,21 +162,6 @@ class Connection(asyncio.Protocol):
         """Close at once, whatever is under way."""
         self._fail(Disconnected())
         self._transport.abort()
-
-    def _wind(self, until: float) -> None:
-        if self._bell is not None:
-            self._bell.cancel()
-        self._bell_at = until
-        self._bell = self._loop.call_at(until, self._ring)
-
-    def _ring(self) -> None:
-        self._bell = None
-        if self._until is None:
-            return
-        if self._loop.time() < self._until:
-            self._wind(self._until)
-        else:
-            self.expire()
 
     async def _arrival(self) -> None:
         if self._failure is not None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from proxy.upstream.answer_reader import State
 from proxy.upstream.attempt import Attempt, Phase
 from proxy.upstream.connection import Connection
-from proxy.upstream.request_head import LAST_CHUNK, chunk
+from proxy.wire.heads import LAST_CHUNK, chunk
 
 
 async def ask(connection: Connection, attempt: Attempt, method: str, request: bytes) -> None:

@@ -10,13 +10,14 @@ from multidict import CIMultiDict
 
 from proxy.config.upstreams import TimeoutConfig
 from proxy.routes import Route
-from proxy.upstream.answer_reader import AnswerMalformed, Header, State
+from proxy.upstream.answer_reader import AnswerMalformed, State
 from proxy.upstream.attempt import Late
 from proxy.upstream.connection import Connection
 from proxy.upstream.errors import UpstreamStalled, UpstreamTimeout, UpstreamWholeTimeout
 from proxy.upstream.failures import translated
 from proxy.upstream.pool import Place, Pool
 from proxy.upstream.state import Slot
+from proxy.wire.heads import first
 
 # By these a gateway, or what stands before it, says that it does not work. They count as failures.
 UNAVAILABLE = frozenset({502, 503, 504})
@@ -89,7 +90,7 @@ class GatewayAnswer:
     def __init__(self, flight: Flight, pool: Pool, place: Place) -> None:
         reader = flight.connection.reader
         self.status: int = reader.status
-        self.raw_headers: list[Header] = reader.headers
+        self.lines = reader.headers
         self.in_doubt = False
         self.flight = flight
         self._reason = reader.reason
@@ -109,8 +110,7 @@ class GatewayAnswer:
 
     @cached_property
     def headers(self) -> CIMultiDict[str]:
-        decoded = [(name.decode("ascii"), value.decode("utf-8", "surrogateescape")) for name, value in self.raw_headers]
-        return CIMultiDict(decoded)
+        return CIMultiDict([(name, value) for _, name, value in self.lines])
 
     @property
     def reason(self) -> str:
@@ -119,7 +119,7 @@ class GatewayAnswer:
     @property
     def content_length(self) -> int | None:
         """The body's length as the answer says it; the reader has seen that it is a number."""
-        length = self.headers.get("Content-Length")
+        length = first(self.lines, "content-length")
         return None if length is None else int(length)
 
     async def __aenter__(self) -> GatewayAnswer:

@@ -19,7 +19,7 @@ KEEP_SECONDS = 30.0
 # An upstream that closes idle connections says after how long; it must not do so while a request is on its way.
 _MARGIN_SECONDS = 1.0
 _EYEBALLS_SECONDS = 0.25  # RFC 8305, section 5
-_hint = re.compile(rb"timeout=([0-9]{1,6})", re.IGNORECASE).search
+_hint = re.compile(r"timeout=([0-9]{1,6})", re.ASCII | re.IGNORECASE).search
 
 
 class Place(NamedTuple):
@@ -38,8 +38,8 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    async def get(self, place: Place, attempt: Attempt) -> Connection:
-        """Return a connection that nobody uses; raises Late, OSError or ssl.SSLError."""
+    def idle(self, place: Place) -> Connection | None:
+        """Return a connection that nobody uses, if there is one."""
         idle = self._idle.get(place)
         now = asyncio.get_running_loop().time() if idle else 0.0
         while idle:
@@ -47,7 +47,7 @@ class Pool:
             if connection.is_open and now < connection.kept_until:
                 return connection
             connection.abort()
-        return await connected(place, attempt)
+        return None
 
     def give(self, place: Place, connection: Connection) -> None:
         """Take a connection back, whose answer is whole or that was not used; if it cannot be used again, close it."""
@@ -55,7 +55,7 @@ class Pool:
             connection.abort()
             return
         loop = asyncio.get_running_loop()
-        connection.kept_until = loop.time() + keep_seconds(connection.reader.headers)
+        connection.kept_until = loop.time() + keep_seconds(connection.reader.keep_alive)
         connection.idle()
         self._idle.setdefault(place, []).append(connection)
         if self._sweeper is None:
@@ -83,12 +83,10 @@ class Pool:
         self._idle.clear()
 
 
-def keep_seconds(headers: list[tuple[bytes, bytes]]) -> float:
+def keep_seconds(said: str) -> float:
     """Return for how long to keep a connection: less than the upstream's own Keep-Alive says, if it says it."""
-    for name, value in headers:
-        if len(name) == len(b"keep-alive") and name.lower() == b"keep-alive" and (found := _hint(value)):
-            return min(KEEP_SECONDS, float(found[1]) - _MARGIN_SECONDS)
-    return KEEP_SECONDS
+    found = _hint(said) if said else None
+    return min(KEEP_SECONDS, float(found[1]) - _MARGIN_SECONDS) if found else KEEP_SECONDS
 
 
 async def connected(place: Place, attempt: Attempt) -> Connection:

@@ -8,16 +8,15 @@ from typing import TypeVar
 
 from proxy.edge.upstream_metrics import UpstreamMetrics
 from proxy.errors import RequestError, UpstreamError
-from proxy.routes import Route
 from proxy.upstream.answer_reader import AnswerMalformed
 from proxy.upstream.attempt import Attempt, Late, Phase
 from proxy.upstream.errors import UpstreamCertificateInvalid, UpstreamWholeTimeout
 from proxy.upstream.failures import translated
 from proxy.upstream.flight import GatewayAnswer
-from proxy.upstream.request_head import HeadInvalid
-from proxy.upstream.retrying import Retrying
-from proxy.upstream.settings import UpstreamSettings
-from proxy.upstream.state import Slot, Upstream
+from proxy.upstream.retrying import REPEATED, Retrying
+from proxy.upstream.state import Slot
+from proxy.upstream.target import Target
+from proxy.wire.heads import HeadInvalid
 from vault.errors import PanlessError
 
 Given = TypeVar("Given")
@@ -25,68 +24,67 @@ Given = TypeVar("Given")
 Once = Callable[[Attempt, Slot], Awaitable[Given]]
 
 
-class Repeating:
-    """The attempts of one request on a route."""
+async def repeat(target: Target, once: Once[Given], metrics: UpstreamMetrics | None, *, safe: bool) -> Given:
+    """Return what the last attempt gave; raises an UpstreamError that is true of all of them together.
 
-    def __init__(
-        self, route: Route, settings: UpstreamSettings, upstream: Upstream, metrics: UpstreamMetrics | None
-    ) -> None:
-        self._route = route
-        self._settings = settings
-        self._upstream = upstream
-        self._metrics = metrics
-
-    async def run(self, once: Once[Given], *, safe: bool) -> Given:
-        """Return what the last attempt gave; raises an UpstreamError that is true of all of them together."""
-        name, timeouts = self._route.name, self._settings.timeouts
-        ends = asyncio.get_running_loop().time() + timeouts.whole
-        retrying = Retrying(name, self._settings.retries, self._upstream.budget, self._metrics, safe=safe, ends=ends)
-        while True:
-            attempt = Attempt(name, timeouts, ends)
-            try:
-                given = await self._attempt(once, attempt)
-            except UpstreamError as error:
-                self._count(error.code)
-                wait = retrying.after_error(error, taken=attempt.taken)
-                if wait is None:
-                    raise (retrying.worst() or error) from None
-            except PanlessError as error:
-                # It tells nothing of earlier attempts.
-                raise (retrying.reached_before() or error) from None
-            else:
-                if not isinstance(given, GatewayAnswer):
-                    return given
-                self._count(f"{given.status // 100}xx")
-                wait = retrying.after_answer(given, taken=attempt.taken)
-                if wait is None:
-                    given.in_doubt = retrying.in_doubt
-                    return given
-                given.release()
-            await asyncio.sleep(wait)
-
-    async def _attempt(self, once: Once[Given], attempt: Attempt) -> Given:
-        slot = self._upstream.enter(self._route, self._settings)
+    `safe`: the request may be repeated even if the upstream has got it.
+    """
+    name, settings = target.route.name, target.settings
+    began = asyncio.get_running_loop().time()
+    ends = began + settings.timeouts.whole
+    target.upstream.budget.earn(settings.retries.budget)
+    retrying: Retrying | None = None  # nearly always, the first attempt is the last
+    while True:
+        attempt = Attempt(name, settings.timeouts, ends)
         try:
-            try:
-                return await once(attempt, slot)
-            except (Late, AnswerMalformed, OSError, HeadInvalid) as error:
-                raise self._failure(error, attempt, slot) from None
-        except BaseException:
-            slot.leave()
-            raise
+            given = await _attempt(target, once, attempt)
+        except UpstreamError as error:
+            _count(metrics, name, error.code)
+            retrying = retrying or Retrying(target, metrics, safe=safe, began=began, ends=ends)
+            wait = retrying.after_error(error, taken=attempt.taken)
+            if wait is None:
+                raise (retrying.worst() or error) from None
+        except PanlessError as error:
+            # It tells nothing of earlier attempts.
+            raise ((retrying.reached_before() if retrying else None) or error) from None
+        else:
+            if not isinstance(given, GatewayAnswer):
+                return given
+            _count(metrics, name, f"{given.status // 100}xx")
+            if retrying is None and given.status not in REPEATED:
+                return given
+            retrying = retrying or Retrying(target, metrics, safe=safe, began=began, ends=ends)
+            wait = retrying.after_answer(given, taken=attempt.taken)
+            if wait is None:
+                given.in_doubt = retrying.in_doubt
+                return given
+            given.release()
+        await asyncio.sleep(wait)
 
-    def _failure(self, error: Exception, attempt: Attempt, slot: Slot) -> RequestError:
-        """Return what to raise; if it is the upstream's failure, its circuit is told."""
-        failure: RequestError = translated(error, self._route.name, attempt.reached)
-        if isinstance(error, Late):
-            failure = attempt.timed_out()
+
+async def _attempt(target: Target, once: Once[Given], attempt: Attempt) -> Given:
+    slot = target.upstream.enter(target.route, target.settings)
+    try:
+        return await once(attempt, slot)
+    except (Late, AnswerMalformed, OSError, HeadInvalid) as error:
+        failure = _failure(target, error, attempt)
         if _is_of_upstream(failure, attempt):
-            slot.failed(failure.code)
-        return failure
+            slot.failed(failure.code)  # its circuit is told
+        slot.leave()
+        raise failure from None
+    except BaseException:
+        slot.leave()
+        raise
 
-    def _count(self, outcome: str) -> None:
-        if self._metrics is not None:
-            self._metrics.attempts_of(self._route.name, outcome).inc()
+
+def _failure(target: Target, error: Exception, attempt: Attempt) -> RequestError:
+    """Return what to raise."""
+    return attempt.timed_out() if isinstance(error, Late) else translated(error, target.route.name, attempt.reached)
+
+
+def _count(metrics: UpstreamMetrics | None, route: str, outcome: str) -> None:
+    if metrics is not None:
+        metrics.attempts.count(route, outcome)
 
 
 def _is_of_upstream(failure: RequestError, attempt: Attempt) -> bool:

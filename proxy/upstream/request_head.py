@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from proxy.wire.heads import HeadInvalid, Pairs, head
 
 # Of these no body is expected: without one they say nothing of its length (RFC 9110, section 8.6).
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
-class HeadInvalid(ValueError):
-    """A head with a line break, a NUL or a space where a receiver could read something else; nothing was sent."""
-
-
-def request_head(
-    method: str, target: str, authority: str, headers: Sequence[tuple[str, str]], *, length: int | None
-) -> bytes:
+def request_head(method: str, target: str, authority: str, headers: Pairs, *, length: int | None) -> bytes:
     """Return the head in bytes, with a Host where there is none, and with one framing: ours.
 
     `length`: of the body in bytes; None for one that streams: its own Content-Length stays, or it goes in chunks.
@@ -35,21 +29,11 @@ def request_head(
         lines.append(f"Content-Length: {given}" if given else "Transfer-Encoding: chunked")
     elif length or method not in _WITHOUT_BODY:
         lines.append(f"Content-Length: {length}")
-    head = "\r\n".join(lines)
-    breaks = len(lines) - 1
-    if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head or lines[0].count(" ") != 2:
+    if lines[0].count(" ") != 2:
         raise HeadInvalid
-    return f"{head}\r\n\r\n".encode("utf-8", "surrogateescape")
+    return head(lines)
 
 
-def is_chunked(headers: Sequence[tuple[str, str]]) -> bool:
+def is_chunked(headers: Pairs) -> bool:
     """Tell whether a body that streams goes in chunks."""
     return not any(name.lower() == "content-length" for name, _ in headers)
-
-
-def chunk(piece: bytes) -> bytes:
-    """Return a piece, which is not empty, as a chunk (RFC 9112, section 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
-
-
-LAST_CHUNK = b"0\r\n\r\n"

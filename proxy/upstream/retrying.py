@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 import structlog
 
-from proxy.config.upstreams import RetryConfig
 from proxy.edge.upstream_metrics import UpstreamMetrics
 from proxy.errors import Reached, UpstreamError
-from proxy.upstream.backoff import RetryBudget, full_jitter, retry_after
+from proxy.upstream.backoff import full_jitter, retry_after
 from proxy.upstream.errors import (
     UpstreamBusy,
     UpstreamCertificateInvalid,
@@ -20,13 +19,14 @@ from proxy.upstream.errors import (
     UpstreamWholeTimeout,
 )
 from proxy.upstream.flight import GatewayAnswer
+from proxy.upstream.target import Target
 
 # RFC 9110, section 9.2.2.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 # Answers that ask for another attempt. Of the first two it is known when.
 _BUSY = 429
 _WITH_TIME = frozenset({_BUSY, 503})
-_REPEATED = _WITH_TIME | {502, 504}
+REPEATED = _WITH_TIME | {502, 504}
 # Another attempt would fail like this one, or do harm.
 _FINAL = (UpstreamCertificateInvalid, UpstreamWholeTimeout, UpstreamCircuitOpen, UpstreamBusy)
 _ORDER: dict[Reached, int] = {"no": 0, "maybe": 1, "yes": 2}
@@ -37,30 +37,22 @@ log = structlog.get_logger()
 class Retrying:
     """The attempts at one request. `safe`: the request may be repeated even if the upstream has got it.
 
-    `ends`: when the loop's clock says that its time is up.
+    `began`, `ends`: when the loop's clock said that it began, and when that its time is up.
     """
 
     def __init__(
-        self,
-        route: str,
-        settings: RetryConfig,
-        budget: RetryBudget,
-        metrics: UpstreamMetrics | None,
-        *,
-        safe: bool,
-        ends: float,
+        self, target: Target, metrics: UpstreamMetrics | None, *, safe: bool, began: float, ends: float
     ) -> None:
-        self._route = route
-        self._settings = settings
-        self._budget = budget
+        self._route = target.route.name
+        self._settings = target.settings.retries
+        self._budget = target.upstream.budget
         self._metrics = metrics
         self._safe = safe
         self._attempts = 1
-        self._deadline = min(asyncio.get_running_loop().time() + settings.deadline_seconds, ends)
+        self._deadline = min(began + self._settings.deadline_seconds, ends)
         self._worst: UpstreamError | None = None
         self.in_doubt = False
         """Whether an attempt that was followed by another one may have taken effect."""
-        budget.earn(settings.budget)
 
     def after_error(self, error: UpstreamError, *, taken: bool) -> float | None:
         """Return the seconds until the next attempt; None if there is none. `taken`: of a body that streams."""
@@ -77,7 +69,7 @@ class Retrying:
 
     def after_answer(self, answer: GatewayAnswer, *, taken: bool) -> float | None:
         """Return the seconds until the next attempt; None if the answer is to be passed on."""
-        if answer.status not in _REPEATED or taken or not self._safe:
+        if answer.status not in REPEATED or taken or not self._safe:
             return None
         asked = answer.headers.get("Retry-After") if answer.status in _WITH_TIME else None
         wait = self._wait(str(answer.status), retry_after(asked, datetime.now(UTC)) if asked else None)

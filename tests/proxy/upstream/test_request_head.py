@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.upstream.request_head import HeadInvalid, chunk, request_head
+from proxy.upstream.request_head import request_head
+from proxy.wire.heads import HeadInvalid, chunk
 
 HEADERS = (("X-A", "1"), ("x-a", "2"))
 

@@ -53,6 +53,6 @@ def test_what_a_worker_counted_outlives_it_and_what_it_was_doing_does_not():
 
 def test_the_form_of_one_worker_is_that_of_all():
     metrics = Metrics()
-    metrics.requests.labels("inbound", "a", "200", "").inc()
-    metrics.seconds.labels("inbound", "a").observe(0.2)
+    metrics.requests.count("inbound", "a", "200", "")
+    metrics.seconds.observe(0.2, "inbound", "a")
     assert render(merged([families(metrics.collect())])) == metrics.render()

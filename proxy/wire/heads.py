@@ -1,0 +1,44 @@
+"""Heads of messages (RFC 9112, sections 2 to 6): lines out, raw headers in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Header = tuple[str, str, str]
+"""A name in lower case, the name as it came, and the value, from which the same bytes can be made again."""
+Pairs = Sequence[tuple[str, str]]
+
+
+class HeadInvalid(ValueError):
+    """A head with a line break, a NUL or a space where a receiver could read something else; nothing was sent."""
+
+
+def header(name: bytes, value: bytes) -> Header:
+    """Return a header that was read. White space around a value is no part of it (RFC 9112, section 5)."""
+    text = name.decode("ascii")
+    return text.lower(), text, value.decode("utf-8", "surrogateescape").rstrip(" \t")
+
+
+def first(headers: Sequence[Header], name: str) -> str | None:
+    """Return the value of the first header of that name, which is in lower case."""
+    for each in headers:
+        if each[0] == name:
+            return each[2]
+    return None
+
+
+def head(lines: list[str]) -> bytes:
+    """Return the bytes of a head: its first line, and one line for each header. Raises HeadInvalid."""
+    text = "\r\n".join(lines)
+    breaks = len(lines) - 1
+    if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
+        raise HeadInvalid
+    return f"{text}\r\n\r\n".encode("utf-8", "surrogateescape")
+
+
+def chunk(piece: bytes) -> bytes:
+    """Return a piece, which is not empty, as a chunk (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
