@@ -221,6 +221,7 @@ class Panless:
     ) -> None:
         async def unsealed() -> None:
             self._opened.set()
+            await vault.show()  # whoever rotates keys next looks at what each process can open
             if settings.embedded and self._authority is not None:
                 await ensure_authority(vault.keks, database)
 

@@ -51,6 +51,11 @@ class Heartbeat:
         await self._beat()
         self._beating = asyncio.create_task(self._go_on())
 
+    async def now(self) -> None:
+        """Show what has changed without waiting for the next beat. If that fails, the next one does it."""
+        with contextlib.suppress(PanlessError):
+            await self._beat()
+
     async def stop(self) -> None:
         """Say that this process ends."""
         if self._beating is None:

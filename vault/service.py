@@ -151,6 +151,10 @@ class Vault:
         """Let other velocity limits hold from now on."""
         self._brakes.limits = limits
 
+    async def show(self) -> None:
+        """Let other processes know at once which keys this one can open."""
+        await self._heartbeat.now()
+
     def forget_keys(self) -> None:
         """Hold no unwrapped key any longer."""
         self._keyring.forget()
