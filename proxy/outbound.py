@@ -53,7 +53,7 @@ class Outbound:
             return await relay(request, exchange, await self._operations.accept(order, later))
         if (key := order.key) is not None:
             return await relay(request, exchange, await self._idempotency.answer(order, key))
-        async with self._sending.send(order) as sent:
+        async with await self._sending.send(order) as sent:
             # The gateway has answered, whether or not its answer can be passed on.
             await self._sending.settle(order, sent)
             return await relay(request, exchange, await self._sending.answer(order, sent))

@@ -38,7 +38,9 @@ def plain_body(raw: bytes, headers: CIMultiDict[str], route: str, limit: int) ->
 
     Raises ContentEncodingUnsupported, ContentEncodingInvalid or BodyTooLarge.
     """
-    name = coding(headers.popall("Content-Encoding", []))
+    if "Content-Encoding" not in headers:
+        return raw
+    name = coding(headers.popall("Content-Encoding"))
     if name and name not in READABLE:
         raise ContentEncodingUnsupported(route=route)
     try:

@@ -19,6 +19,8 @@ class InflatesTooFar(Exception):
 
 def coding(values: list[str]) -> str:
     """Return the one coding that Content-Encoding headers name, in lower case; empty for none."""
+    if not values:
+        return ""
     named = [each.strip().lower() for value in values for each in value.split(",")]
     return ",".join(each for each in named if each not in ("", "identity"))
 

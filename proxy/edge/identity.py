@@ -77,7 +77,7 @@ def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | No
         if slot is not None:
             # Put in its place, so that the order of the headers stays.
             headers[_name(slot)] = credential(slot, secret, headers.get(_name(slot), ""))
-    for name in {name for name, value in headers.items() if holds_key(value)}:
+    for name in [name for name, value in headers.items() if holds_key(value)]:
         headers.popall(name, None)
 
 
@@ -92,6 +92,8 @@ def keep_place(headers: CIMultiDict[str], slots: Sequence[str]) -> None:
 
 def holds_key(value: str) -> bool:
     """Tell whether a header's value holds a Panless key, plain or in Basic."""
+    if value[:5].lower() != BASIC:
+        return KEY_PREFIXES[0] in value or KEY_PREFIXES[1] in value
     return any(prefix in part for part in (value, *_basic(value)) for prefix in KEY_PREFIXES)
 
 

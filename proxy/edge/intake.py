@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from multidict import CIMultiDict
 
@@ -14,9 +14,10 @@ from proxy.rewrite.media import Media, parse
 from proxy.rewrite.message import Message
 from proxy.routes import Route
 from proxy.serving.request import Request
+from vault.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Incoming:
     """A request's message, and its body where that is not part of it: it `streams`, in a content `coding` or none.
 

@@ -10,6 +10,8 @@ _ASYNC = "respond-async"
 
 def prefers_async(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> bool:
     """Tell whether the client would rather have a 202 at once than the answer."""
+    if _HEADER not in headers:
+        return False
     return any(_name(each) == _ASYNC for value in headers.getall(_HEADER, []) for each in value.split(","))
 
 

@@ -56,7 +56,8 @@ def with_digests(incoming: Incoming, message: Message) -> Message:
     """Return the message with the digests of its own body in the place of those of the body that came."""
     if message.body == incoming.raw:
         return message
-    return replace(message, headers=digests.renewed(message.headers, incoming.raw, message.body))
+    headers = digests.renewed(message.headers, incoming.raw, message.body)
+    return message if headers is message.headers else replace(message, headers=headers)
 
 
 def renewed(request: Request, route: OutboundRoute, incoming: Incoming, message: Message) -> Message:

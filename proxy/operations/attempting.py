@@ -69,7 +69,7 @@ class Working:
         answered, answer = False, None
         try:
             order = await self._order(operation)
-            async with self._sending.send(order) as sent:
+            async with await self._sending.send(order) as sent:
                 answered = True
                 answer = await self._sending.answer(order, sent, whole=True)
         except PanlessError as error:

@@ -22,7 +22,7 @@ from proxy.rewrite.plan import Plan, find
 from proxy.rewrite.reference import new_values
 from proxy.routes import OutboundRoute
 from proxy.scrub.scrubber import Scrubber, Secret
-from proxy.serving.answer import Answer
+from proxy.serving.answer import PHRASES, Answer
 from proxy.upstream.answer import read_whole, scrubbed
 from proxy.upstream.flight import GatewayAnswer, read_answer
 from vault.service import Vault
@@ -73,8 +73,7 @@ class Answering:
             tokens = await self._vault.tokenize(new_values(plan), tenant, exchange.context)
             message = plan.fill([token.shown for token in tokens])
         headers, body = whole.sent(message)
-        reason = mask(scrubber.clean_text(answer.reason or ""))
-        return Answer(answer.status, reason, headers, body)
+        return Answer(answer.status, _clean_reason(answer, scrubber), headers, body)
 
     async def _streaming(self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, mode: Mode) -> Answer:
         headers: CIMultiDict[str] = end_to_end(answer.lines)
@@ -84,6 +83,11 @@ class Answering:
         if self._guard.can_search(name, mode, exchange):
             body = self._guard.stream(body, name, mode, exchange)
         return Answer(answer.status, mask(answer.reason or ""), headers, body)
+
+
+def _clean_reason(answer: GatewayAnswer, scrubber: Scrubber) -> str:
+    reason = answer.reason
+    return reason if reason == PHRASES.get(answer.status) else mask(scrubber.clean_text(reason))
 
 
 def _is_small(answer: GatewayAnswer) -> bool:

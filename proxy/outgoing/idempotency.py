@@ -143,7 +143,7 @@ class Idempotency:
         self._metrics.idempotent.labels(order.route.name, "sent").inc()
         answered = False
         try:
-            async with self._sending.send(
+            async with await self._sending.send(
                 replace(order, again=not fresh, check=partial(self._held.check, run))
             ) as sent:
                 answered = True

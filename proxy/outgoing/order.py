@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from proxy.edge.exchange import Exchange
 from proxy.edge.intake import Incoming
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
 from proxy.routes import OutboundRoute
+from vault.immutable import immutable
 from vault.policy import Permit
 from vault.requests import Reference
 
@@ -18,7 +19,7 @@ def _nothing() -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Order:
     """`references` are the tokens of the plan. `renew` gives a message that is to be sent its digests and signature.
 
@@ -41,7 +42,7 @@ class Order:
     check: Callable[[], None] = _nothing
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Later:
     """How an order is kept. `app_key`: the application's idempotency key; `gateway_key`: what the gateway honours."""
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Sequence
+from dataclasses import field, replace
 
 import structlog
-from multidict import CIMultiDict
 
 from proxy.edge.exchange import Exchange
 from proxy.edge.identity import credential
@@ -26,11 +24,12 @@ from proxy.routes import OutboundRoute
 from proxy.scrub.guesses import holds_guess, without, worth_searching
 from proxy.scrub.scrubber import Secret
 from proxy.serving.answer import Answer
-from proxy.upstream.answer import ask_for_whole
+from proxy.upstream.answer import for_whole
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.flight import GatewayAnswer
 from proxy.upstream.shown import Expected
 from vault.errors import Denied, KeyFailure, NotAToken, PanlessError, StoreError
+from vault.immutable import immutable
 from vault.policy import Denial, Permit, Policy, Principal
 from vault.requests import Reference, Revealed
 from vault.rules import Action
@@ -42,7 +41,7 @@ _key = re.compile(rb"(?:%b)[0-9A-Za-z]{16}" % "|".join(KEY_PREFIXES).encode()).s
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Outgoing:
     """What goes to the gateway, what was revealed in it, and what its answer is searched for."""
 
@@ -52,13 +51,19 @@ class _Outgoing:
     permit: Permit | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Sent:
     """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold."""
 
     answer: GatewayAnswer
     revealed: Sequence[Revealed]
     secrets: Sequence[Secret]
+
+    async def __aenter__(self) -> Sent:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.answer.release()
 
 
 class Sending:
@@ -92,9 +97,11 @@ class Sending:
             await self._vault.record_denial(permit.refused(error.code), exchange.context)
             raise
 
-    @asynccontextmanager
-    async def send(self, order: Order) -> AsyncIterator[Sent]:
-        """Reveal and send; raises a PanlessError. Where that is no UpstreamError the gateway got nothing."""
+    async def send(self, order: Order) -> Sent:
+        """Reveal and send; raises a PanlessError. Where that is no UpstreamError the gateway got nothing.
+
+        What it returns has to be released.
+        """
         route, exchange = order.route, order.exchange
         outgoing = await self._revealed(order)
         streams, shown = order.incoming.streams, self._expected(outgoing, exchange)
@@ -110,8 +117,7 @@ class Sending:
             if of_error(error, answered=False) is Effect.NONE:
                 await self._give_back(order, outgoing.revealed)
             raise
-        async with answer:
-            yield Sent(answer, outgoing.revealed, outgoing.secrets)
+        return Sent(answer, outgoing.revealed, outgoing.secrets)
 
     async def answer(self, order: Order, sent: Sent, *, whole: bool = False) -> Answer:
         """Return what the application gets; raises an UpstreamError for an answer that cannot be passed on."""
@@ -172,7 +178,7 @@ class Sending:
         message = plan.fill(filled(plan, revealed, route.credential.secret))
         if carries_key(message):
             raise KeyMisplaced(route=route.name)
-        return _Outgoing(_searchable(message) if revealed else message, revealed, secrets, permit)
+        return _Outgoing(for_whole(message) if revealed else message, revealed, secrets, permit)
 
     async def _secrets(self, order: Order, permit: Permit, revealed: Sequence[Revealed]) -> Sequence[Secret]:
         """Return what must not be in the answer; raises ValueGuessed, which is recorded."""
@@ -211,12 +217,6 @@ def _say(error: PanlessError, order: Order) -> None:
     """Let an error say whether the gateway honours a key that the request had."""
     if isinstance(error, UpstreamError):
         error.protected = order.protected
-
-
-def _searchable(message: Message) -> Message:
-    headers = CIMultiDict(message.headers)
-    ask_for_whole(headers)
-    return replace(message, headers=tuple(headers.items()))
 
 
 def _own(route: OutboundRoute) -> list[Secret]:

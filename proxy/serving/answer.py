@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from proxy.wire.heads import head
 
 _BODILESS = {204, 304}
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -59,7 +59,7 @@ def answer_head(answer: Answer, framing: str, connection: str) -> bytes:
 
     Without any framing the length that the answer was given stays: of what a HEAD asks for, or a 304 stands for.
     """
-    reason = _PHRASES.get(answer.status, "") if answer.reason is None else answer.reason
+    reason = PHRASES.get(answer.status, "") if answer.reason is None else answer.reason
     lines = [f"HTTP/1.1 {answer.status} {reason}"]
     dated = False
     for name, value in answer.headers.items():

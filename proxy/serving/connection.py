@@ -127,14 +127,13 @@ class Connection(asyncio.Protocol):
         """Ask for the body (RFC 9110, section 10.1.1)."""
         self._outlet.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    async def send(self, request: Request, answer: Answer) -> None:
+    def send(self, request: Request, answer: Answer) -> Awaitable[None]:
         """Send the answer to a request; raises ConnectionError if nobody is there any more, or what the body does."""
-        answer.closes = answer.closes or self._closes_after(request)
-        request.keep_alive = not answer.closes
-        await self._outlet.send(request, answer)
-
-    def _closes_after(self, request: Request) -> bool:
-        return not request.keep_alive or self._server.is_stopping or self._has_ended or self._refusal is not None
+        if not request.keep_alive or self._server.is_stopping or self._has_ended or self._refusal is not None:
+            answer.closes = True
+        if answer.closes:
+            request.keep_alive = False
+        return self._outlet.send(request, answer)
 
     # What the server calls.
 

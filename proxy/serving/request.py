@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -27,7 +27,7 @@ class Client(Protocol):
     def interim(self) -> None:
         """Ask for the body (RFC 9110, section 10.1.1)."""
 
-    async def send(self, request: Request, answer: Answer) -> None:
+    def send(self, request: Request, answer: Answer) -> Awaitable[None]:
         """Send the answer to a request; raises ConnectionError if nobody is there any more."""
 
 

@@ -101,13 +101,12 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer: it is no part of what travels on
-        line = header(name, value)
+        lower, text = (line := header(name, value))[0], line[2]
         self._headers.append(line)
-        lower = line[0]
         if lower in _NOTED:
             if lower in self._noted and lower != _EXPECT:
                 self._refuse(FramingConflict() if lower == _LENGTH else RequestMalformed())
-            self._noted[lower] = line[2]
+            self._noted[lower] = text
 
     def on_headers_complete(self) -> None:
         if self._resumes:

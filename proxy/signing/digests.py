@@ -26,6 +26,8 @@ def check(headers: Headers, body: bytes) -> None:
 
 def renewed(headers: Headers, came: bytes, goes: bytes) -> Headers:
     """Return the headers with the digests of `goes` where those of `came` stood; raises as `check` does."""
+    if _FORMS.keys().isdisjoint([name.lower() for name, _ in headers]):
+        return headers
     return tuple(
         (name, _renewed(form, value, came, goes) if (form := _FORMS.get(name.lower())) else value)
         for name, value in headers

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from multidict import CIMultiDict
 
@@ -11,13 +13,16 @@ from proxy.edge.headers import end_to_end
 from proxy.errors import AnswerTooLarge, AnswerUnreadable
 from proxy.rewrite.media import parse
 from proxy.rewrite.message import Message
-from proxy.routes import Route
+from proxy.routes import OutboundRoute, Route
 from proxy.scrub.scrubber import Scrubber
-from proxy.upstream.flight import GatewayAnswer, read_answer
+from proxy.upstream.flight import GatewayAnswer, body_of
+from proxy.wire.heads import first
 
 # Charsets in which a digit is not its ASCII byte.
+_is_readable = re.compile(r"(?:gzip|deflate|identity)(?:, ?(?:gzip|deflate|identity))*").fullmatch
 _WIDE_CHARSET = re.compile(r"charset\s*=\s*\"?(?:utf-?(?:16|32|7)|ucs|iso-10646|cp037|ibm|ebcdic)", re.IGNORECASE)
 PARTIAL = 206
+_PARTS = {"range", "if-range"}
 # Numbers that belong to the protocol and are not the gateway's words.
 _PROTOCOL_NUMBERS = {"content-length", "age", "retry-after", "date", "expires", "last-modified"}
 _OF_ANOTHER_BODY = ("Content-Encoding", "Content-Length", "Content-MD5", "Digest", "Content-Digest", "ETag")
@@ -25,29 +30,32 @@ _OF_ANOTHER_BODY = ("Content-Encoding", "Content-Length", "Content-MD5", "Digest
 
 def ask_for_readable(headers: CIMultiDict[str]) -> None:
     """Ask the gateway for an answer in an encoding that can be undone; most SDKs ask for nothing else."""
-    accepted = ",".join(headers.getall("Accept-Encoding", [])).split(",")
-    wanted = {each.partition(";")[0].strip().lower() for each in accepted}
+    accepted = ",".join(headers.getall("Accept-Encoding", []))
+    if not accepted or _is_readable(accepted):
+        return
+    wanted = {each.partition(";")[0].strip().lower() for each in accepted.split(",")}
     if not wanted <= {"", "identity", *READABLE}:
         headers.popall("Accept-Encoding")
         headers["Accept-Encoding"] = "gzip, deflate"
 
 
-def ask_for_whole(headers: CIMultiDict[str]) -> None:
-    """Ask for an answer that can be searched as one."""
-    for name in ("Range", "If-Range"):
-        headers.popall(name, None)
-    ask_for_readable(headers)
+def for_whole(message: Message) -> Message:
+    """Return a message that asks for an answer that can be searched as one."""
+    if _PARTS.isdisjoint([name.lower() for name, _ in message.headers]):
+        return message
+    return replace(message, headers=tuple([each for each in message.headers if each[0].lower() not in _PARTS]))
 
 
 class WholeAnswer:
     """An answer's headers and body. `message` is what can be searched; `raw` is what came if that was not changed."""
 
-    def __init__(self, answer: GatewayAnswer, raw: bytes, plain: bytes) -> None:
+    def __init__(self, answer: GatewayAnswer, raw: bytes, plain: bytes, route: OutboundRoute) -> None:
         self.raw = raw
-        headers = end_to_end(answer.lines)
-        media = parse(answer.headers.get("Content-Type", ""))
-        readable = media if plain and media is not None and media.type is not None else None
-        self.message = Message(plain, readable, headers=tuple(headers.items()))
+        readable = None
+        if plain and route.answers.body:  # else nobody looks into it
+            media = parse(first(answer.lines, "content-type") or "")
+            readable = media if media is not None and media.type is not None else None
+        self.message = Message(plain, readable, headers=tuple(end_to_end(answer.lines).items()))
         self._before = plain
 
     def sent(self, message: Message) -> tuple[CIMultiDict[str], bytes]:
@@ -61,23 +69,30 @@ class WholeAnswer:
         return headers, message.body
 
 
-async def read_whole(answer: GatewayAnswer, route: Route, limit: int) -> WholeAnswer:
+async def read_whole(answer: GatewayAnswer, route: OutboundRoute, limit: int) -> WholeAnswer:
     """Read an answer; raises AnswerTooLarge, AnswerUnreadable, or an UpstreamError."""
+    body = body_of(answer, route)
+    raw = body if isinstance(body, bytes) else await _read(body, route, limit)
+    if len(raw) > limit:
+        raise AnswerTooLarge(route=route.name, limit=limit)
+    return WholeAnswer(answer, raw, _plain(raw, answer, route, limit), route)
+
+
+async def _read(body: AsyncIterator[bytes], route: Route, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    async for piece in read_answer(answer, route):
+    async for piece in body:
         size += len(piece)
         if size > limit:
             raise AnswerTooLarge(route=route.name, limit=limit)
         pieces.append(piece)
-    raw = b"".join(pieces)
-    return WholeAnswer(answer, raw, _plain(raw, answer, route, limit))
+    return b"".join(pieces)
 
 
 def scrubbed(answer: GatewayAnswer, whole: WholeAnswer, scrubber: Scrubber, route: Route) -> Message:
     """Return the answer's message without the revealed values; raises AnswerUnreadable if that cannot be sure."""
-    content_type = answer.headers.get("Content-Type", "")
-    if _WIDE_CHARSET.search(content_type) or not _in_one_piece(answer):
+    content_type = first(answer.lines, "content-type") or ""
+    if _WIDE_CHARSET.search(content_type) or answer.status == PARTIAL:
         raise AnswerUnreadable(route=route.name)
     before = whole.message
     clean = scrubber.clean(before.body, is_json="json" in content_type.lower())
@@ -90,15 +105,12 @@ def scrubbed(answer: GatewayAnswer, whole: WholeAnswer, scrubber: Scrubber, rout
     return Message(clean, before.media, headers=headers)
 
 
-def _in_one_piece(answer: GatewayAnswer) -> bool:
-    """Tell whether the body is a whole one, of which there is no doubt."""
-    transfer = answer.headers.getall("Transfer-Encoding", ["chunked"])
-    return [each.lower() for each in transfer] == ["chunked"] and answer.status != PARTIAL
-
-
 def _plain(raw: bytes, answer: GatewayAnswer, route: Route, limit: int) -> bytes:
+    name = coding([value for lower, _, value in answer.lines if lower == "content-encoding"])
+    if not name:
+        return raw
     try:
-        return undone(raw, coding(answer.headers.getall("Content-Encoding", [])), limit)
+        return undone(raw, name, limit)
     except InflatesTooFar:
         raise AnswerTooLarge(route=route.name, limit=limit) from None
     except DoesNotInflate:

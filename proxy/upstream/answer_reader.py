@@ -50,20 +50,21 @@ class AnswerReader:
         self._parser = HttpResponseParser(self)
         self.state = State.IDLE
         self.status = 0
-        self.pieces: list[bytes] = []
-        self.held = 0
+        self.pieces: list[bytes]
+        self.held: int
         """Bytes of the body that nobody has taken yet."""
         self.is_reusable = True
         """Whether another request may follow on the connection once this answer is done."""
-        self._begin(is_head=False)
-        self._clear()
+        self._begin("")
 
-    def _begin(self, *, is_head: bool) -> None:
-        self._is_head = is_head
+    def _begin(self, method: str) -> None:
+        self._is_head = method == "HEAD"
         self._is_interim = False
         self._interim = 0
         self._framed = False
         self._barren = 0  # bytes since the last one of a body
+        self.pieces, self.held = [], 0
+        self._clear()
 
     @property
     def is_done(self) -> bool:
@@ -72,9 +73,7 @@ class AnswerReader:
 
     def expect(self, method: str) -> None:
         """Expect the answer to a request that is sent now."""
-        self._begin(is_head=method == "HEAD")
-        self.take()
-        self._clear()
+        self._begin(method)
         self.state = State.HEAD
 
     def _clear(self) -> None:
@@ -99,9 +98,8 @@ class AnswerReader:
 
     def take(self) -> bytes:
         """Return what there is of the body, in one piece: chunks may be tiny."""
-        taken = b"".join(self.pieces)
-        self.pieces, self.held = [], 0
-        return taken
+        pieces, self.pieces, self.held = self.pieces, [], 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def end(self) -> bool:
         """There is no more to come; return whether the answer is whole by that."""

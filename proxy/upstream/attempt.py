@@ -26,14 +26,21 @@ class Late(Exception):
 
 
 class Phase(Enum):
-    """How far an attempt has come, in order. From COLLECTING on the upstream may have got something."""
+    """How far an attempt has come, in order. From COLLECTING on the upstream may have got something.
 
-    CONNECTING = "connecting"
-    HANDSHAKE = "handshake"
-    CONNECTED = "connected"  # what was recorded is being compared with the certificate
-    COLLECTING = "collecting"  # waiting for the client's next piece of a body that streams
-    SENDING = "sending"  # waiting for the upstream to take that piece
-    WAITING = "waiting"  # for the answer
+    `setting` is the time-out that runs in it. While the client is waited for, or our own database, it is that of the
+    whole.
+    """
+
+    CONNECTING = "connecting", "connect"
+    HANDSHAKE = "handshake", "tls"
+    CONNECTED = "connected", ""  # what was recorded is being compared with the certificate
+    COLLECTING = "collecting", ""  # waiting for the client's next piece of a body that streams
+    SENDING = "sending", "between_bytes"  # waiting for the upstream to take that piece
+    WAITING = "waiting", "first_byte"  # for the answer
+
+    def __init__(self, _name: str, setting: str) -> None:
+        self.setting = setting
 
 
 _UNSENT = (Phase.CONNECTING, Phase.HANDSHAKE, Phase.CONNECTED)
@@ -42,13 +49,6 @@ _CODES: dict[Phase, type[UpstreamTimeout]] = {
     Phase.HANDSHAKE: UpstreamTlsTimeout,
     Phase.SENDING: UpstreamStalled,
     Phase.WAITING: UpstreamFirstByteTimeout,
-}
-# While the client is waited for, or our own database, only the whole's time runs.
-_SETTINGS = {
-    Phase.CONNECTING: "connect",
-    Phase.HANDSHAKE: "tls",
-    Phase.SENDING: "between_bytes",
-    Phase.WAITING: "first_byte",
 }
 
 
@@ -73,11 +73,10 @@ class Attempt:
     def enter(self, phase: Phase) -> float:
         """Go on to a phase; return until when it may last."""
         self.phase = phase
-        name = _SETTINGS.get(phase)
-        if name is None:
-            self.until = self.ends
-        else:
-            self.until = min(asyncio.get_running_loop().time() + getattr(self._timeouts, name), self.ends)
+        self.until = self.ends
+        if phase.setting:
+            until = asyncio.get_running_loop().time() + getattr(self._timeouts, phase.setting)
+            self.until = min(until, self.ends)
         return self.until
 
     def timed_out(self) -> UpstreamTimeout:

@@ -41,6 +41,8 @@ class Connection(asyncio.Protocol):
         self._is_full = False  # of what was written
         self._is_paused = False  # in reading
         self._deadline = Deadline(self._loop, self.expire)
+        self.watch = self._deadline.set
+        """Let what is waited for fail with Late when the loop's clock says so; None: not at all."""
 
     @property
     def is_open(self) -> bool:
@@ -142,10 +144,6 @@ class Connection(asyncio.Protocol):
             self._is_paused = False
             self._transport.resume_reading()
         return self.reader.take()
-
-    def watch(self, until: float | None) -> None:
-        """Let what is waited for fail with Late when the loop's clock says so; None: not at all."""
-        self._deadline.set(until)
 
     def idle(self) -> None:
         """Forget the answer: the connection waits for its next request."""

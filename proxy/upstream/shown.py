@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from vault.immutable import immutable
+
 
 @dataclass(slots=True)
 class Shown:
@@ -14,7 +16,7 @@ class Shown:
     certificate: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Expected:
     """The certificate that was recorded, and whom to tell of another one before anything is sent."""
 
