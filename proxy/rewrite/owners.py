@@ -17,9 +17,11 @@ class Owners:
     """Places that may own another, by every path that leads towards them."""
 
     def __init__(self, places: Sequence[tuple[int, Place]]) -> None:
+        self._only = places[0][0] if len(places) == 1 else None  # nearest to all, however far
         self._nearest: dict[Path, int | None] = {(): None}
-        for index, place in places:
-            self._add(place.path, index)
+        if self._only is None:
+            for index, place in places:
+                self._add(place.path, index)
 
     def _add(self, path: Path, index: int) -> None:
         for length in range(len(path), -1, -1):
@@ -31,6 +33,8 @@ class Owners:
 
     def of(self, place: Place) -> int | None:
         """The index of the place nearest to `place`; None if there is none. Raises BodyAmbiguous on a tie."""
+        if self._only is not None:
+            return self._only
         missing = []
         path = place.path
         while path not in self._nearest:
