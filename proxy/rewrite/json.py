@@ -31,7 +31,19 @@ from proxy.rewrite.errors import (
     TooManyFields,
     ValueNotText,
 )
-from proxy.rewrite.json_steps import CLOSING, COLON, COMMA, LAST_STRING, NAME, OPENING, PLAIN, SPACE, STRING, steps
+from proxy.rewrite.json_steps import (
+    CLOSING,
+    COLON,
+    COMMA,
+    LAST_STRING,
+    NAME,
+    OPENING,
+    OTHER,
+    PLAIN,
+    SPACE,
+    STRING,
+    steps,
+)
 from proxy.rewrite.places import MAX_DEPTH, Path, Place, add_place
 from proxy.rewrite.selectors import State
 from vault.sensitive import Sensitive
@@ -86,8 +98,8 @@ def scan(body: bytes, start: State) -> list[Place]:
     _refuse_bad_utf8(body)
     _refuse_deep(body)
     walk = _Walk(body)
-    at = walk.after_space(walk.value(walk.after_space(0), start, ()))
-    if at != len(body):
+    at = walk.value(walk.after_space(0), start, ())
+    if at != len(body) and (at := walk.after_space(at)) != len(body):
         raise BodyUnreadable(offset=at)
     return walk.places
 
@@ -147,8 +159,7 @@ class _Walk:
         if state.accepts:
             return self._selected(at, first, state, path)
         if first in _OPENING and state.leads_into(is_object=first == "{"):
-            within = self._members if first == "{" else self._elements
-            return within(self.after_space(at + 1), state, path)
+            return (self._members if first == "{" else self._elements)(at + 1, state, path)
         return self._skip(at)
 
     def _members(self, at: int, state: State, path: Path) -> int:
@@ -158,15 +169,18 @@ class _Walk:
         while True:
             found = step(self._text, at)
             stopped = found.lastindex or 0
+            if stopped < NAME and found.end() != at:
+                at, step = found.end(), following
+                continue
+            self._items += 1
+            if self._items > MAX_ITEMS:
+                raise TooManyFields(limit=MAX_ITEMS)
             if stopped == CLOSING:
-                self._count()
                 return found.end()
             if stopped >= NAME:
                 at = self._member(found, stopped, state, path, names)
                 if stopped == LAST_STRING:
                     return at
-            elif found.end() != at:
-                at = found.end()
             else:
                 at = self._odd_member(at, state, path, names, is_first=step is not following)
                 if at < 0:
@@ -175,7 +189,8 @@ class _Walk:
 
     def _member(self, found: re.Match[str], stopped: int, state: State, path: Path, names: set[str]) -> int:
         """Take the member that a step stopped at. Return where the step or the member's value ends."""
-        self._count()
+        if stopped == OTHER:
+            return self._skip(found.end())
         name = found[NAME]
         if not self._is_ascii:
             name = _from_utf8(name)
@@ -217,19 +232,16 @@ class _Walk:
         """Take the elements of an array whose content starts at `at`. Return where it ends."""
         next_state, other, index = state.indexes.get, state.other_index, 0
         while (at := self._next_item(at, "]", is_first=index == 0)) >= 0:
+            self._items += 1
+            if self._items > MAX_ITEMS:
+                raise TooManyFields(limit=MAX_ITEMS)
             below = next_state(index, other)
             at = self._skip(at) if below is None else self.value(at, below, (*path, index))
             index += 1
         return ~at
 
-    def _count(self) -> None:
-        self._items += 1
-        if self._items > MAX_ITEMS:
-            raise TooManyFields(limit=MAX_ITEMS)
-
     def _next_item(self, at: int, closing: str, *, is_first: bool) -> int:
         """Return where the next item starts or, if what is around it closes here, where that ends, as ~end."""
-        self._count()
         comma = _comma(self._text, at)
         if comma and not is_first:
             return comma.end()

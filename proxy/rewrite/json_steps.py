@@ -24,9 +24,10 @@ _AT_ONCE = 64
 Step = Callable[[str, int], "re.Match[str]"]
 """It always matches. What it stopped at is the match's last group, one of the following."""
 
-NAME, STRING, LAST_STRING, OPENING, CLOSING = range(2, 7)
+NAME, STRING, LAST_STRING, OPENING, OTHER, CLOSING = range(2, 8)
 """A member's name, and its value is none of the others; a string without escapes; that and what closes the object; what
-opens a container; what closes the object. Where there is none of them, the step went as far as it can."""
+opens a container; the value of a member that no selector can enter; what closes the object. Where there is none of
+them, the step went as far as it can."""
 
 
 @lru_cache(maxsize=1024)
@@ -38,12 +39,13 @@ def steps(state: State) -> tuple[Step, Step]:
     if state.other_name is not None:
         return _step("()?", SPACE, PLAIN), _step("()?", COMMA, PLAIN)
     named = "|".join([re.escape(name.encode().decode("latin-1")) for name in state.names])
-    other = rf'(?!"(?:{named})")"{PLAIN}"{COLON}{_SCALAR}'
-    first = rf"(?:{SPACE}{other}()(?:{COMMA}{other}){{0,{_AT_ONCE}}})?"
-    return _step(first, f"{SPACE}(?(1),{SPACE})", named), _step(f"(?:{COMMA}{other}()){{0,{_AT_ONCE}}}", COMMA, named)
+    other = rf'(?!"(?:{named})")"{PLAIN}"{COLON}'
+    first = rf"(?:{SPACE}{other}{_SCALAR}()(?:{COMMA}{other}{_SCALAR}){{0,{_AT_ONCE}}})?"
+    following = rf"(?:{COMMA}{other}{_SCALAR}()){{0,{_AT_ONCE}}}"
+    return _step(first, f"{SPACE}(?(1),{SPACE})", named, other), _step(following, COMMA, named, other)
 
 
-def _step(over: str, between: str, names: str) -> Step:
-    value = rf'"({PLAIN})"(?:{SPACE}(\}}))?|([{{\[]){SPACE}'
-    pattern = rf'{over}(?:{between}"({names})"{COLON}(?:{value})?|{SPACE}(\}}))?'
+def _step(over: str, between: str, names: str, other: str = "(?!)") -> Step:
+    value = rf'"({PLAIN})"(?:{SPACE}(\}}))?|([{{\[])'
+    pattern = rf'{over}(?:{between}(?:"({names})"{COLON}(?:{value})?|{other}())|{SPACE}(\}}))?'
     return re.compile(pattern).match  # type: ignore[return-value]  # never None
