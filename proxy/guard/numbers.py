@@ -43,6 +43,11 @@ _PIECE = 4096  # groups of digits that are looked at together
 _undecided = re.compile(rb"[0-9A-Za-fmpux ._/+\\%&#;\x80-\xff-]{0,64}\Z").match
 
 
+def has_digits_of_a_card(text: bytes) -> bool:
+    """Tell whether enough digits stand in a row in ASCII text, whatever gaps are between them: if not, no card does."""
+    return _DIGITS in text.translate(_TO_DIGITS, _GAPS)
+
+
 def card_numbers(text: bytes, *, since: int = 0, begun: bool = False, goes_on: bool = False) -> Iterator[Span]:
     """Yield where card numbers stand in ASCII text, some of them twice; raises TooManyNumbers.
 
@@ -50,7 +55,7 @@ def card_numbers(text: bytes, *, since: int = 0, begun: bool = False, goes_on: b
     what depends on the text that comes next is left for the next look, and what touches its beginning counts only where
     it would wherever it begins.
     """
-    if _DIGITS not in text.translate(_TO_DIGITS, _GAPS):
+    if not has_digits_of_a_card(text):
         return
     candidates = 0
     for groups, cut in _runs(text, begun=begun):

@@ -83,22 +83,31 @@ class Plan:
 
     def remainder(self) -> Iterator[Piece]:
         """The pieces of the sections outside the spans, in order; some may be empty."""
-        spans = [(match.section, match.start, match.end) for match in self.matches]
-        if self.kept:
-            spans = sorted([*spans, *self.kept])
         for number, section in enumerate(self.sections):
             data = memoryview(section.data)
-            done = 0
-            for within, start, end in spans:
-                if within == number:
-                    yield Piece(number, done, data[done:start])
-                    done = end
-            yield Piece(number, done, data[done:])
+            for start, end in self._outside(number):
+                yield Piece(number, start, data[start:end])
 
-    def everything_else(self) -> list[bytes | memoryview]:
+    def everything_else(self) -> list[bytes]:
         """The bytes of all parts of the message outside the spans, of its headers too."""
-        pieces: list[bytes | memoryview] = [piece.data for piece in self.remainder()]
+        pieces = [
+            section.data[start:end]
+            for number, section in enumerate(self.sections)
+            for start, end in self._outside(number)
+        ]
         return pieces + unscanned_data(self.message, self.sections)
+
+    def _outside(self, number: int) -> list[tuple[int, int]]:
+        """From where to where the pieces of a section outside the spans are, in order."""
+        spans = [(match.start, match.end) for match in self.matches if match.section == number]
+        if self.kept:
+            spans = sorted([*spans, *((start, end) for section, start, end in self.kept if section == number)])
+        pieces, done = [], 0
+        for start, end in spans:
+            pieces.append((done, start))
+            done = end
+        pieces.append((done, len(self.sections[number].data)))
+        return pieces
 
     def unscanned(self) -> Iterator[Section]:
         """The sections in which no field can be."""

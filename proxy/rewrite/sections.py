@@ -78,7 +78,10 @@ def unscanned(message: Message, found: Sequence[Section]) -> Iterator[Section]:
 def unscanned_data(message: Message, found: Sequence[Section]) -> list[bytes]:
     """Return the data of those sections, headers in one piece with line breaks between them."""
     scanned = [each.where for each in found]
-    texts = [value for _, value in _other_headers(message, found)]
+    if Where.HEADER in scanned:
+        texts = [value for _, value in _other_headers(message, found)]
+    else:
+        texts = [value for name, value in message.headers if name.lower() not in _PROTOCOL]
     if message.path and Where.PATH not in scanned:
         texts.append(message.path)
     if message.query and Where.QUERY not in scanned:
