@@ -25,6 +25,7 @@ SEPARATORS = (
 WIDE_DIGITS = {chr(zero + number): str(number) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for number in range(10)}
 
 _PAD = b"\0"
+_BACKSLASH, _PERCENT_SIGN, _AMPERSAND, _SEMICOLON = b"\\%&;"
 _OTHER = b"\x80"  # a character that is none of those
 _BLOCK = 64
 _BYTES = b"|".join(re.escape(char.encode()) for char in [*SEPARATORS, *WIDE_DIGITS] if not char.isascii())
@@ -42,10 +43,11 @@ _CONTROLS = {"b": " ", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "/
 
 def is_plain(data: bytes) -> bool:
     """Tell whether nothing in the bytes can be written in another way: they are what `decoded` would make of them."""
-    if not data.isascii() or b"\\" in data or b"%" in data or _PAD in data:
+    # Looking for a byte by its number takes a tenth of the time.
+    if not data.isascii() or _BACKSLASH in data or _PERCENT_SIGN in data or 0 in data:
         return False
     # Nearly all that is `&` in a form ends in no `;`.
-    return b"&" not in data or b";" not in data or _reference(data) is None
+    return _AMPERSAND not in data or _SEMICOLON not in data or _reference(data) is None
 
 
 def decoded(data: bytes) -> bytes:
