@@ -36,7 +36,7 @@ def steps(state: State) -> tuple[Step, Step]:
 
     A name is always one that a selector can enter; names with escapes, which may be any name, are left to the caller.
     """
-    if state.other_name is not None:
+    if state.open().other_name is not None:
         return _step("()?", SPACE, PLAIN), _step("()?", COMMA, PLAIN)
     named = "|".join([re.escape(name.encode().decode("latin-1")) for name in state.names])
     other = rf'(?!"(?:{named})")"{PLAIN}"{COLON}'

@@ -23,7 +23,7 @@ from proxy.rewrite.message import Message
 from proxy.rewrite.owners import Owners
 from proxy.rewrite.places import Path, Place
 from proxy.rewrite.sections import Section, sections, unscanned, unscanned_data
-from proxy.rewrite.selectors import Selector, Where
+from proxy.rewrite.selectors import Where
 from vault.exposure import expose
 from vault.sensitive import Sensitive
 
@@ -74,11 +74,12 @@ class Plan:
         """
         if len(replacements) != len(self.matches):
             raise ValueError(f"{len(replacements)} replacements for {len(self.matches)} matches")
-        changes = [(match, _encoded(match, new)) for match, new in zip(self.matches, replacements, strict=True)]
-        message = self.message
-        for number in sorted({match.section for match in self.matches}):
-            mine = [change for change in changes if change[0].section == number]
-            message = _put(message, self.sections[number], mine)
+        message, matches, done = self.message, self.matches, 0
+        while done < len(matches):
+            number, first = matches[done].section, done
+            while done < len(matches) and matches[done].section == number:
+                done += 1
+            message = _put(message, self.sections[number], matches[first:done], replacements[first:done])
         return message
 
     def remainder(self) -> Iterator[Piece]:
@@ -153,22 +154,28 @@ def find(message: Message, fields: Fields) -> Plan:
 
 
 def _matches(found: Sequence[_Found]) -> tuple[Match, ...]:
-    owners: dict[Selector, Owners] = {}
+    owners: dict[int, Owners] = {}  # by the identity of their selector
     matches = []
-    for section, selecting, place in found:
-        field, owner = selecting.field, None
-        if field.of is not None:
-            owning = owners.get(field.of)
-            if owning is None:
-                owning = owners[field.of] = _owners(field.of, found)
-            owner = owning.of(place)
-        encode = json.encode_number if field.number and place.encode is json.encode else place.encode
-        matches.append(Match(field, place.path, place.start, place.end, place.value, owner, section, encode))
+    for section, selecting, (_, path, start, end, value, encode) in found:
+        field = selecting.field
+        if field.number and encode is json.encode:
+            encode = json.encode_number  # noqa: PLW2901
+        matches.append(
+            Match(field, path, start, end, value, _owner(field, path, start, found, owners), section, encode)
+        )
     return tuple(matches)
 
 
-def _owners(selector: Selector, found: Sequence[_Found]) -> Owners:
-    return Owners([(number, place) for number, (_, selecting, place) in enumerate(found) if selector in selecting.ats])
+def _owner(field: Field, path: Path, start: int, found: Sequence[_Found], owners: dict[int, Owners]) -> int | None:
+    """Return the index of the match that a value at `path` belongs to; raises BodyAmbiguous."""
+    if field.of is None:
+        return None
+    known = owners.get(id(field.of))
+    if known is None:
+        known = owners[id(field.of)] = Owners(
+            [(number, each.path) for number, (_, selecting, each) in enumerate(found) if field.of in selecting.ats]
+        )
+    return known.of(path, start)
 
 
 def _encoded(match: Match, replacement: str | Sensitive) -> bytes:
@@ -178,17 +185,18 @@ def _encoded(match: Match, replacement: str | Sensitive) -> bytes:
     return match.encode(text)
 
 
-def _put(message: Message, section: Section, changes: Sequence[tuple[Match, bytes]]) -> Message:
-    pieces: list[bytes] = []
-    done = 0
-    for match, new in changes:
-        pieces.append(section.data[done : match.start])
-        pieces.append(new)
+def _put(
+    message: Message, section: Section, matches: Sequence[Match], replacements: Sequence[str | Sensitive]
+) -> Message:
+    data, pieces, done = section.data, [], 0
+    for match, new in zip(matches, replacements, strict=True):
+        pieces.append(data[done : match.start])
+        pieces.append(_encoded(match, new))
         done = match.end
-    pieces.append(section.data[done:])
+    pieces.append(data[done:])
     filled = b"".join(pieces)
     if section.where is Where.BODY:
-        body = charsets.from_utf8(filled, section.charset, str(changes[0][0].field.at))
+        body = charsets.from_utf8(filled, section.charset, str(matches[0].field.at))
         return Message(body, message.media, message.path, message.query, message.headers)
     text = filled.decode("utf-8", "surrogateescape")
     if section.where is Where.PATH:

@@ -102,13 +102,15 @@ def _other_headers(message: Message, found: Sequence[Section]) -> list[tuple[int
 
 def _body(body: bytes, media: Media, fields: Fields) -> Section:
     charset = _charset(body, media)
-    data = charsets.to_utf8(body, charset)
+    data = body if charset == charsets.UTF8 else charsets.to_utf8(body, charset)
     places = _scan(data, _scanner(media), fields.of_body.automaton.start())
     return Section(Where.BODY, data, _with_fields(places, fields.of_body), charset)
 
 
 def _charset(body: bytes, media: Media) -> str:
     """Return the codec of a body; raises CharsetUnsupported, also where it is given in two ways."""
+    if media.charset is None and media.type is not BodyType.XML:
+        return charsets.UTF8
     charset = charsets.codec(media.charset, body)
     if media.type is BodyType.XML and (declared := xml_prolog.declared_encoding(body)) is not None:
         written = charsets.codec(declared, body)
@@ -129,6 +131,8 @@ def _scanner(media: Media) -> Scanner:
 
 
 def _scan(data: bytes, scanner: Scanner, start: State) -> list[Place]:
+    if data.isascii():
+        return scanner(data, start)
     first = len(charsets.BOM) if data.startswith(charsets.BOM) else 0
     last = len(data) - (len(charsets.BOM) if data.endswith(charsets.BOM) and len(data) > first else 0)
     places = scanner(data[first:last] if first or last < len(data) else data, start)
