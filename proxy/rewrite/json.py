@@ -62,7 +62,8 @@ MAX_CONTAINERS = 250_000
 """Objects and arrays, also those that are only checked: the check makes a list of each."""
 _OPENING = frozenset("{[")
 _NUMBER = frozenset("-0123456789")
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_BACKSLASH = ord("\\")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _LEVEL = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -132,11 +133,21 @@ def _refuse_bad_utf8(body: bytes) -> None:
 def _refuse_deep(body: bytes) -> None:
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
-    brackets = _strings.sub(b"", without_escaped_quotes(body)).translate(None, _NOT_BRACKETS)
-    if max(accumulate(map(_LEVEL.__getitem__, brackets)), default=0) > MAX_DEPTH:
+    brackets = _brackets(body)
+    # Without pairs that hold nothing each bracket stands as deep as before, and at most two levels are gone.
+    left = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    if len(left) > MAX_DEPTH - 2 and max(accumulate(map(_LEVEL.__getitem__, brackets)), default=0) > MAX_DEPTH:
         raise BodyTooComplex(limit=MAX_DEPTH)
     if len(brackets) > 2 * MAX_CONTAINERS:
         raise TooManyFields(limit=MAX_CONTAINERS)
+
+
+def _brackets(body: bytes) -> bytes:
+    """Return the brackets that stand outside strings."""
+    if _BACKSLASH in body:
+        body = without_escaped_quotes(body)
+    # Without a pair of quotes that has no bracket in it, each bracket is in a string if it was in one before.
+    return _strings.sub(b"", body.translate(None, _NOT_BRACKETS).replace(b'""', b""))
 
 
 class _Walk:
