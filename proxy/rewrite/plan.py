@@ -89,13 +89,12 @@ class Plan:
             for start, end in self._outside(number):
                 yield Piece(number, start, data[start:end])
 
-    def everything_else(self) -> list[bytes]:
+    def everything_else(self) -> list[bytes | memoryview]:
         """The bytes of all parts of the message outside the spans, of its headers too."""
-        pieces = [
-            section.data[start:end]
-            for number, section in enumerate(self.sections)
-            for start, end in self._outside(number)
-        ]
+        pieces: list[bytes | memoryview] = []
+        for number, section in enumerate(self.sections):
+            data = memoryview(section.data)
+            pieces += [data[start:end] for start, end in self._outside(number)]
         return pieces + unscanned_data(self.message, self.sections)
 
     def _outside(self, number: int) -> list[tuple[int, int]]:
