@@ -187,7 +187,8 @@ def _encoded(match: Match, replacement: str | Sensitive) -> bytes:
 def _put(
     message: Message, section: Section, matches: Sequence[Match], replacements: Sequence[str | Sensitive]
 ) -> Message:
-    data, pieces, done = section.data, [], 0
+    data, done = memoryview(section.data), 0
+    pieces: list[bytes | memoryview] = []
     for match, new in zip(matches, replacements, strict=True):
         pieces.append(data[done : match.start])
         pieces.append(_encoded(match, new))
