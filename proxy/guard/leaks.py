@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 
-from proxy.guard.search import digits_of, search
+from proxy.guard.search import digits_of, search, worth_searching
 from proxy.rewrite import json
 from proxy.rewrite.fields import Field
 from proxy.rewrite.media import BodyType
@@ -28,7 +28,8 @@ def leaks(plan: Plan, known: Collection[str] = ()) -> tuple[Plan, Sequence[Match
     `known` are card-shaped tokens, which are none.
     """
     # One look at everything: nearly always it finds nothing.
-    if next(search(b"\n".join(plan.everything_else())), None) is None:
+    data = b"\n".join(plan.everything_else())
+    if not worth_searching(data) or next(search(data), None) is None:
         return plan, ()
     whole = plan.with_all_sections()
     found = [match for piece in whole.remainder() for match in _in_piece(whole, piece, known)]

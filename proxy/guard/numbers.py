@@ -30,6 +30,7 @@ _TO_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 # A pattern that counted digits and gaps would remember each of them: a gigabyte for some bodies.
 _STRETCH = re.compile(rb"[0-9][0-9 ._/+-]{10,}[0-9]")
 _MAX_GAP = 3
+_AT_ONCE = 64 * 1024
 _group = re.compile(rb"[0-9]+").finditer
 # How cards are grouped, as sizes of groups; the lookahead finds those that overlap, too.
 _GROUPINGS = tuple(
@@ -43,6 +44,19 @@ _PIECE = 4096  # groups of digits that are looked at together
 _undecided = re.compile(rb"[0-9A-Za-fmpux ._/+\\%&#;\x80-\xff-]{0,64}\Z").match
 
 
+def has_digits_of_a_card(text: bytes) -> bool:
+    """Tell whether enough digits stand in a row in ASCII text, whatever gaps are between them: if not, no card does."""
+    if len(text) <= _AT_ONCE:
+        return text.translate(_TO_DIGITS, _GAPS).find(_DIGITS) >= 0
+    before = b""
+    for at in range(0, len(text), _AT_ONCE):  # large copies cost more than looking at them
+        together = before + text[at : at + _AT_ONCE].translate(_TO_DIGITS, _GAPS)
+        if together.find(_DIGITS) >= 0:
+            return True
+        before = together[1 - MIN_DIGITS :]
+    return False
+
+
 def card_numbers(text: bytes, *, since: int = 0, begun: bool = False, goes_on: bool = False) -> Iterator[Span]:
     """Yield where card numbers stand in ASCII text, some of them twice; raises TooManyNumbers.
 
@@ -50,7 +64,7 @@ def card_numbers(text: bytes, *, since: int = 0, begun: bool = False, goes_on: b
     what depends on the text that comes next is left for the next look, and what touches its beginning counts only where
     it would wherever it begins.
     """
-    if _DIGITS not in text.translate(_TO_DIGITS, _GAPS):
+    if not has_digits_of_a_card(text):
         return
     candidates = 0
     for groups, cut in _runs(text, begun=begun):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from proxy.guard.numbers import card_numbers
+from proxy.guard.numbers import card_numbers, has_digits_of_a_card
 from proxy.guard.others import Span
 from proxy.rewrite.written import View, decoded, is_plain
 
@@ -13,6 +13,11 @@ from proxy.rewrite.written import View, decoded, is_plain
 _track = re.compile(rb"%(?:25)?[Bb](?=[0-9]{12,19}(?:\^|%(?:25)?5[Ee]))").sub
 
 _with_exponent = re.compile(rb"([0-9])\.([0-9]+)[eE]\+?([0-9]{2})").fullmatch
+
+
+def worth_searching(data: bytes) -> bool:
+    """Tell whether the bytes have to be searched: most have no card's digits, however they are written."""
+    return not is_plain(data) or has_digits_of_a_card(data)
 
 
 def search(data: bytes, *, since: int = 0, begun: bool = False, goes_on: bool = False) -> Iterator[Span]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from proxy.rewrite.errors import SelectorsConflict
 from proxy.rewrite.selectors import Automaton, Selector, Where
@@ -46,6 +47,39 @@ class Field:
     limits: TokenLimits = UNLIMITED
 
 
+class Selecting:
+    """Fields that select one value. `field` is the one that counts; `ats` are the selectors of all of them."""
+
+    __slots__ = ("ats", "field")
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.field: Final = chosen(fields)
+        self.ats: Final = tuple([each.at for each in fields])
+
+
+class FieldsOfPart:
+    """The fields of a route in one part of a message, by number."""
+
+    def __init__(self, fields: tuple[Field, ...]) -> None:
+        self._fields = fields
+        self._known: dict[tuple[int, ...], Selecting] = {}
+
+    def selecting(self, numbers: tuple[int, ...]) -> Selecting:
+        """Return the fields of these numbers; raises SelectorsConflict.
+
+        There are no more of these tuples than the selectors' automaton has had states.
+        """
+        known = self._known.get(numbers)
+        if known is None:
+            known = self._known[numbers] = Selecting([self._fields[number] for number in numbers])
+        return known
+
+    @cached_property
+    def automaton(self) -> Automaton:
+        """Their selectors, compiled."""
+        return Automaton(tuple([each.at for each in self._fields]))
+
+
 class Fields:
     """All fields of a route, by the part of a message that they are in. Immutable."""
 
@@ -53,6 +87,8 @@ class Fields:
         self.all = tuple(fields)
         self.body = self._in(Where.BODY)
         self.query = self._in(Where.QUERY)
+        self.of_body = FieldsOfPart(self.body)
+        self.of_query = FieldsOfPart(self.query)
         self.headers: Mapping[str, Field] = self._by_header()
 
     def __bool__(self) -> bool:
@@ -66,14 +102,6 @@ class Fields:
         for each in self._in(Where.HEADER):
             chosen([found.setdefault(each.at.header, each), each])
         return found
-
-    @cached_property
-    def of_body(self) -> Automaton:
-        return Automaton(tuple([each.at for each in self.body]))
-
-    @cached_property
-    def of_query(self) -> Automaton:
-        return Automaton(tuple([each.at for each in self.query]))
 
 
 def chosen(selecting: Sequence[Field]) -> Field:

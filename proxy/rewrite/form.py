@@ -20,6 +20,7 @@ from urllib.parse import quote_plus
 
 from proxy.rewrite import form_keys as keys
 from proxy.rewrite.errors import BodyAmbiguous, BodyUnreadable, TooManyFields, ValueNotText
+from proxy.rewrite.form_steps import SIMPLE, over_pairs, selected_keys
 from proxy.rewrite.form_tree import MAX_FIELDS, KeyTree
 from proxy.rewrite.places import Path, Place, add_place
 from proxy.rewrite.selectors import State
@@ -27,6 +28,8 @@ from vault.sensitive import Sensitive
 
 _pairs = re.compile(rb"[^&]+").finditer
 _simple = re.compile(rb"[A-Za-z0-9_-]++(?:\[[A-Za-z0-9_-]*+\])*").fullmatch
+_begins_simply = re.compile(SIMPLE.encode()).match
+_SEMICOLON = ord(";")
 _append_key = re.compile(rb"(?:\[|%5[Bb])(?:\s|\+|%20|%0[9AaDd])*(?:\]|%5[Dd])").search
 _JSON_SPACE = " \t\r\n\0\ufeff"
 
@@ -43,10 +46,20 @@ def scan(body: bytes, start: State) -> list[Place]:
     """
     if body.count(b"&") + body.count(b";") > MAX_FIELDS:  # `;` separates, to some
         raise TooManyFields(limit=MAX_FIELDS)
-    _refuse_json(body)
+    if not _begins_simply(body):
+        _refuse_json(body)
     form = _Form(start, body)
-    for found in _pairs(body):
-        form.add(found[0], found.start())
+    over = over_pairs(start)
+    at, length = 0, len(body)
+    while at < length:
+        if over is not None:
+            at = over(body, at).end()
+        end = body.find(b"&", at)
+        if end < 0:
+            end = length
+        if end > at:
+            form.add(body[at:end], at)
+        at = end + 1
     return form.places
 
 
@@ -61,26 +74,36 @@ def _refuse_json(body: bytes) -> None:
 class _Form:
     """The selected values of one form."""
 
+    __slots__ = ("_selected", "_semicolons", "_tree", "places")
+
     def __init__(self, start: State, body: bytes) -> None:
-        self.tree = KeyTree(start, appends=_append_key(body) is not None)
-        self.semicolons = b";" in body
+        appends = _append_key(body) is not None
+        self._tree = KeyTree(start, appends=appends)
+        self._semicolons = _SEMICOLON in body
+        self._selected = {} if appends else selected_keys(start)
         self.places: list[Place] = []
 
     def add(self, pair: bytes, offset: int) -> None:
         """Take one pair that starts at `offset`."""
         raw_key, equals, raw_value = pair.partition(b"=")
+        selected = self._selected.get(raw_key)
+        if selected is not None:
+            state, path = selected
+            self._tree.take(path, offset)
+            self._select(state, path, offset + len(raw_key), equals + raw_value)
+            return
         simple = _simple(raw_key) is not None
         key = raw_key.decode() if simple else keys.decode(raw_key, offset)
-        state, path = self.tree.enter(key, offset, simple=simple)
-        if state is not None and state.accepts:
-            self._select(state, path, offset + len(raw_key), equals + raw_value)
-        elif self.semicolons or b"]=" in raw_value:
+        reached, path = self._tree.enter(key, offset, simple=simple)
+        if reached is not None and reached.accepts:
+            self._select(reached, path, offset + len(raw_key), equals + raw_value)
+        elif self._semicolons or b"]=" in raw_value:
             self._refuse_hidden(pair, raw_key, raw_value, offset)
 
     def _select(self, state: State, path: Path, offset: int, assigned: bytes) -> None:
         if not assigned:  # without `=` there is nothing to fill; receivers read it as null or as empty text
             raise ValueNotText(selector=state.selector, offset=offset)
-        if b";" in assigned:  # a separator to some: they would see less of the value
+        if _SEMICOLON in assigned:  # a separator to some: they would see less of the value
             raise BodyAmbiguous(offset=offset)
         value = Sensitive(keys.decode(assigned[1:], offset + 1))
         add_place(self.places, Place(state.accepts, path, offset + 1, offset + len(assigned), value, encode))
@@ -92,5 +115,5 @@ class _Form:
         if closed:
             hidden.append(raw_key + b"=" + head + b"]")
         for raw in hidden:
-            if self.tree.any_selects(keys.decode_anyhow(raw)):
+            if self._tree.any_selects(keys.decode_anyhow(raw)):
                 raise BodyAmbiguous(offset=offset)

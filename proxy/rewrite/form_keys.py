@@ -14,6 +14,7 @@ from proxy.rewrite.errors import BodyUnreadable
 
 _bad_escape = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _part = re.compile(r"\[\s*\]|[^\[\]]+").findall
+_ESCAPE = ord("%")
 _odd = re.compile(r"[.\s\0\ufeff]").search
 _TO_UNDERSCORE = {ord("."): "_", ord(" "): "_"}
 
@@ -23,7 +24,9 @@ APPEND = ""
 
 def decode(raw: bytes, offset: int) -> str:
     """Percent-decode; `offset` is where `raw` stands in the body. Raises BodyUnreadable."""
-    if b"%" in raw:
+    if raw.isascii() and _ESCAPE not in raw:
+        return raw.replace(b"+", b" ").decode()
+    if _ESCAPE in raw:
         bad = _bad_escape.search(raw)
         if bad:
             raise BodyUnreadable(offset=offset + bad.start())

@@ -72,12 +72,27 @@ class KeyTree:
             raise BodyTooComplex(limit=MAX_DEPTH)
         state, path = self._walk(key, plain=plain, offset=offset)
         if state is not None:
-            self._enter(path, offset)
+            self.take(path, offset)
             if state.accepts:
                 return state, path
         if not simple and self._other_selects(key, plain=plain):
             raise BodyAmbiguous(offset=offset)
         return state, path
+
+    def take(self, path: Path, offset: int) -> None:
+        """Take a key that leads to this path; raises DuplicateKey or BodyAmbiguous where others contradict it."""
+        if path in self._leaves:
+            raise DuplicateKey(offset=offset)
+        if path in self._inner:
+            raise BodyAmbiguous(offset=offset)
+        self._leaves.add(path)
+        for length in range(len(path) - 1, 0, -1):
+            above = path[:length]
+            if above in self._leaves:
+                raise BodyAmbiguous(offset=offset)
+            if above in self._inner:
+                break
+            self._inner.add(above)
 
     def any_selects(self, key: str) -> bool:
         """Whether any reading of what may be no key at all reaches a selected place."""
@@ -127,20 +142,6 @@ class KeyTree:
         if element is None or (rest and state.chooses_index()):
             raise BodyAmbiguous(offset=offset)  # below `[]`, some start an element with every key
         return str(element.advance(tuple(rest)))
-
-    def _enter(self, path: Path, offset: int) -> None:
-        if path in self._leaves:
-            raise DuplicateKey(offset=offset)
-        if path in self._inner:
-            raise BodyAmbiguous(offset=offset)
-        self._leaves.add(path)
-        for length in range(len(path) - 1, 0, -1):
-            above = path[:length]
-            if above in self._leaves:
-                raise BodyAmbiguous(offset=offset)
-            if above in self._inner:
-                break
-            self._inner.add(above)
 
     def _other_selects(self, key: str, *, plain: bool) -> bool:
         """Whether a parser that reads `key` in another way would reach a selected place."""

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from itertools import accumulate
-from json import JSONDecodeError, JSONDecoder, dumps, loads
+from json import JSONDecodeError, JSONDecoder, loads
+from json.encoder import encode_basestring
 from typing import NoReturn
 
 from proxy.rewrite.errors import (
@@ -31,29 +31,39 @@ from proxy.rewrite.errors import (
     TooManyFields,
     ValueNotText,
 )
+from proxy.rewrite.json_steps import (
+    CLOSING,
+    COLON,
+    COMMA,
+    LAST_STRING,
+    NAME,
+    OPENING,
+    OTHER,
+    PLAIN,
+    SPACE,
+    STRING,
+    steps,
+)
 from proxy.rewrite.places import MAX_DEPTH, Path, Place, add_place
 from proxy.rewrite.selectors import State
 from vault.sensitive import Sensitive
 
-_SPACE = r"[ \t\n\r]*+"
-_PLAIN = r'"[^"\\\x00-\x1f]*+"'
-_SCALAR = rf"(?:{_PLAIN}|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null)"
-_space = re.compile(_SPACE).match
-_comma = re.compile(rf"{_SPACE},{_SPACE}").match
-_colon = re.compile(rf"{_SPACE}:{_SPACE}").match
-_plain_name = re.compile(rf'"([^"\\\x00-\x1f]*+)"{_SPACE}:{_SPACE}').match
+_space = re.compile(SPACE).match
+_comma = re.compile(COMMA).match
+_colon = re.compile(COLON).match
+_plain_name = re.compile(rf'"({PLAIN})"{COLON}').match
 _strings = re.compile(rb'"[^"]*+(?:"|\Z)')  # in a body without escaped quotes; the unended last one, too
 _constants = re.compile(rb'"[^"]*+"|(NaN|-?Infinity)').finditer
 _surrogate = re.compile("[\ud800-\udfff]").search
 _whole_number = re.compile(r"(?:0|[1-9][0-9]{0,18})", re.ASCII).fullmatch
-_STEPS = 64
 MAX_ITEMS = 50_000
 """Members and elements that are looked at one by one: about a quarter of a second's work."""
 MAX_CONTAINERS = 250_000
 """Objects and arrays, also those that are only checked: the check makes a list of each."""
 _OPENING = frozenset("{[")
 _NUMBER = frozenset("-0123456789")
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_BACKSLASH = ord("\\")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _LEVEL = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -73,7 +83,7 @@ _check: Callable[[str, int], tuple[object, int]] = JSONDecoder(  # type: ignore[
 
 def encode(text: str) -> bytes:
     """Return `text` as a JSON string with its quotes; only what must be escaped is (RFC 8259 section 7)."""
-    return dumps(text, ensure_ascii=False).encode()
+    return encode_basestring(text).encode()
 
 
 def encode_number(text: str) -> bytes:
@@ -90,11 +100,8 @@ def scan(body: bytes, start: State) -> list[Place]:
     _refuse_deep(body)
     walk = _Walk(body)
     at = walk.value(walk.after_space(0), start, ())
-    while walk.frames:
-        names = walk.frames[-1].names
-        at = walk.elements(at) if names is None else walk.members(at, names)
-    if walk.after_space(at) != len(body):
-        raise BodyUnreadable(offset=walk.after_space(at))
+    if at != len(body) and (at := walk.after_space(at)) != len(body):
+        raise BodyUnreadable(offset=at)
     return walk.places
 
 
@@ -126,132 +133,146 @@ def _refuse_bad_utf8(body: bytes) -> None:
 def _refuse_deep(body: bytes) -> None:
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
-    brackets = _strings.sub(b"", without_escaped_quotes(body)).translate(None, _NOT_BRACKETS)
-    if max(accumulate(map(_LEVEL.__getitem__, brackets)), default=0) > MAX_DEPTH:
+    brackets = _brackets(body)
+    # Without pairs that hold nothing each bracket stands as deep as before, and at most two levels are gone.
+    left = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    if len(left) > MAX_DEPTH - 2 and max(accumulate(map(_LEVEL.__getitem__, brackets)), default=0) > MAX_DEPTH:
         raise BodyTooComplex(limit=MAX_DEPTH)
     if len(brackets) > 2 * MAX_CONTAINERS:
         raise TooManyFields(limit=MAX_CONTAINERS)
 
 
-class _Frame:
-    """An object or array that is walked because something below it can be selected."""
-
-    __slots__ = ("count", "names", "path", "state")
-
-    def __init__(self, state: State, path: Path, *, is_object: bool) -> None:
-        self.state = state.open()
-        self.path = path
-        self.names: set[str] | None = set() if is_object else None  # of members that selectors can enter
-        self.count = 0
-
-
-@lru_cache(maxsize=1024)
-def _untouched(state: State) -> Callable[[str, int], re.Match[str] | None] | None:
-    """A matcher that steps, in C, over all following members that no selector can enter and that hold no container.
-
-    It leaves names with escapes alone: they may be any name. None if every name matters. At most _STEPS at a time: a
-    possessive group would have no need for that, but matches wrongly in Python 3.11.0 to 3.11.4 (gh-106052).
-    """
-    if state.other_name is not None:
-        return None
-    named = "|".join(re.escape(name.encode().decode("latin-1")) for name in state.names)
-    other_name = rf'(?!"(?:{named})"){_PLAIN}' if named else _PLAIN
-    return re.compile(f"(?:{_SPACE},{_SPACE}{other_name}{_SPACE}:{_SPACE}{_SCALAR}){{0,{_STEPS}}}").match
-
-
-def _step_over(untouched: Callable[[str, int], re.Match[str] | None], text: str, at: int) -> int:
-    while (end := untouched(text, at).end()) != at:  # type: ignore[union-attr]  # it always matches
-        at = end
-    return at
+def _brackets(body: bytes) -> bytes:
+    """Return the brackets that stand outside strings."""
+    if _BACKSLASH in body:
+        body = without_escaped_quotes(body)
+    # Without a pair of quotes that has no bracket in it, each bracket is in a string if it was in one before.
+    return _strings.sub(b"", body.translate(None, _NOT_BRACKETS).replace(b'""', b""))
 
 
 class _Walk:
-    """A walk over one body. `frames` are the open containers, outermost first."""
+    """A walk over one body, as deep as MAX_DEPTH."""
+
+    __slots__ = ("_is_ascii", "_items", "_text", "places")
 
     def __init__(self, body: bytes) -> None:
-        self.text = body.decode("latin-1")
+        self._text = body.decode("latin-1")
+        self._is_ascii = self._text.isascii()
+        self._items = 0
         self.places: list[Place] = []
-        self.frames: list[_Frame] = []
-        self.items = 0
 
     def after_space(self, at: int) -> int:
-        return _space(self.text, at).end()  # type: ignore[union-attr]  # it always matches
+        return _space(self._text, at).end()  # type: ignore[union-attr]  # it always matches
 
     def value(self, at: int, state: State, path: Path) -> int:
-        """Take the value at `at`. Return where it ends or, if it opened a frame, where its content starts."""
-        first = self.text[at : at + 1]
+        """Take the value at `at`. Return where it ends."""
+        first = self._text[at : at + 1]
         if state.accepts:
             return self._selected(at, first, state, path)
         if first in _OPENING and state.leads_into(is_object=first == "{"):
-            self.frames.append(_Frame(state, path, is_object=first == "{"))
-            return self.after_space(at + 1)
+            return (self._members if first == "{" else self._elements)(at + 1, state, path)
         return self._skip(at)
 
-    def members(self, at: int, names: set[str]) -> int:
-        """Go on with the innermost frame, an object, until it closes or opens another; return where."""
-        frame, depth = self.frames[-1], len(self.frames)
-        next_state, other, untouched = frame.state.names.get, frame.state.other_name, _untouched(frame.state)
+    def _members(self, at: int, state: State, path: Path) -> int:
+        """Take the members of an object whose content starts at `at`. Return where it ends."""
+        step, following = steps(state)
+        names: set[str] = set()  # of members that selectors can enter
         while True:
-            if untouched and frame.count:
-                at = _step_over(untouched, self.text, at)
-            at = self._next_item(at, frame, "}")
-            if at < 0:
-                return ~at
-            name, value_at = self._name(at)
-            state = next_state(name, other)
-            if state is None:
-                at = self._skip(value_at)
+            found = step(self._text, at)
+            stopped = found.lastindex or 0
+            if stopped < NAME and found.end() != at:
+                at, step = found.end(), following
                 continue
-            if name in names:
-                raise DuplicateKey(offset=at)
-            names.add(name)
-            at = self.value(value_at, state, (*frame.path, name))
-            if len(self.frames) > depth:
-                return at
+            self._items += 1
+            if self._items > MAX_ITEMS:
+                raise TooManyFields(limit=MAX_ITEMS)
+            if stopped == CLOSING:
+                return found.end()
+            if stopped >= NAME:
+                at = self._member(found, stopped, state, path, names)
+                if stopped == LAST_STRING:
+                    return at
+            else:
+                at = self._odd_member(at, state, path, names, is_first=step is not following)
+                if at < 0:
+                    return ~at
+            step = following
 
-    def elements(self, at: int) -> int:
-        """Go on with the innermost frame, an array, as `members` does."""
-        frame, depth = self.frames[-1], len(self.frames)
-        next_state, other = frame.state.indexes.get, frame.state.other_index
-        while (at := self._next_item(at, frame, "]")) >= 0:
-            index = frame.count - 1
-            state = next_state(index, other)
-            if state is None:
-                at = self._skip(at)
-                continue
-            at = self.value(at, state, (*frame.path, index))
-            if len(self.frames) > depth:
-                return at
+    def _member(self, found: re.Match[str], stopped: int, state: State, path: Path, names: set[str]) -> int:
+        """Take the member that a step stopped at. Return where the step or the member's value ends."""
+        if stopped == OTHER:
+            return self._skip(found.end())
+        name = found[NAME]
+        if not self._is_ascii:
+            name = _from_utf8(name)
+        if name in names:
+            raise DuplicateKey(offset=found.start(NAME) - 1)
+        names.add(name)
+        below = state.names.get(name, state.other_name)
+        if below is None:  # never: steps stop at names that lead somewhere
+            raise BodyUnreadable(offset=found.start(NAME))
+        if stopped == NAME:
+            return self.value(found.end(), below, (*path, name))
+        if stopped == OPENING:
+            is_object = found[OPENING] == "{"
+            if below.accepts or not below.leads_into(is_object=is_object):
+                return self.value(found.start(OPENING), below, (*path, name))
+            return (self._members if is_object else self._elements)(found.end(), below, (*path, name))
+        if below.accepts:
+            start, end = found.span(STRING)
+            text = self._text[start:end]
+            value = Sensitive(text if self._is_ascii else _from_utf8(text))
+            add_place(self.places, Place(below.accepts, (*path, name), start - 1, end + 1, value, encode))
+        return found.end()
+
+    def _odd_member(self, at: int, state: State, path: Path, names: set[str], *, is_first: bool) -> int:
+        """Take a member that no step can. Return where it ends or, if the object closes here, that as ~end."""
+        at = self._next_item(at, "}", is_first=is_first)
+        if at < 0:
+            return at
+        name, value_at = self._name(at)
+        below = state.names.get(name, state.other_name)
+        if below is None:
+            return self._skip(value_at)
+        if name in names:
+            raise DuplicateKey(offset=at)
+        names.add(name)
+        return self.value(value_at, below, (*path, name))
+
+    def _elements(self, at: int, state: State, path: Path) -> int:
+        """Take the elements of an array whose content starts at `at`. Return where it ends."""
+        next_state, other, index = state.indexes.get, state.other_index, 0
+        while (at := self._next_item(at, "]", is_first=index == 0)) >= 0:
+            self._items += 1
+            if self._items > MAX_ITEMS:
+                raise TooManyFields(limit=MAX_ITEMS)
+            below = next_state(index, other)
+            at = self._skip(at) if below is None else self.value(at, below, (*path, index))
+            index += 1
         return ~at
 
-    def _next_item(self, at: int, frame: _Frame, closing: str) -> int:
-        """Return where the frame's next item starts or, if the frame closes here, where it ends, as ~end."""
-        self.items += 1
-        if self.items > MAX_ITEMS:
-            raise TooManyFields(limit=MAX_ITEMS)
-        comma = _comma(self.text, at)
-        if comma and frame.count:
-            frame.count += 1
+    def _next_item(self, at: int, closing: str, *, is_first: bool) -> int:
+        """Return where the next item starts or, if what is around it closes here, where that ends, as ~end."""
+        comma = _comma(self._text, at)
+        if comma and not is_first:
             return comma.end()
         at = self.after_space(at)
-        if self.text[at : at + 1] == closing:
-            self.frames.pop()
+        if self._text[at : at + 1] == closing:
             return ~(at + 1)
-        if comma or frame.count or at == len(self.text):
+        if comma or not is_first or at == len(self._text):
             raise BodyUnreadable(offset=at)
-        frame.count = 1
         return at
 
     def _name(self, at: int) -> tuple[str, int]:
         """Return the member name at `at`, unescaped, and where its value starts."""
-        plain = _plain_name(self.text, at)
+        plain = _plain_name(self._text, at)
         if plain:
             name = plain[1]
             return name if name.isascii() else _from_utf8(name), plain.end()
-        if self.text[at : at + 1] != '"':
+        if self._text[at : at + 1] != '"':
             raise BodyUnreadable(offset=at)
         name, end = self._string(at)
-        colon = _colon(self.text, end)
+        colon = _colon(self._text, end)
         if colon is None:
             raise BodyUnreadable(offset=self.after_space(end))
         return name, colon.end()
@@ -259,7 +280,7 @@ class _Walk:
     def _string(self, at: int) -> tuple[str, int]:
         """Return the string whose opening quote is at `at`, unescaped, and where it ends."""
         end = self._skip(at)
-        text = self.text[at + 1 : end - 1]
+        text = self._text[at + 1 : end - 1]
         if not text.isascii():
             text = _from_utf8(text)
         return (loads(f'"{text}"') if "\\" in text else text), end
@@ -274,7 +295,7 @@ class _Walk:
         end = self._skip(at)
         if first == "n":
             return end
-        if _whole_number(number := self.text[at:end]):
+        if _whole_number(number := self._text[at:end]):
             add_place(self.places, Place(state.accepts, path, at, end, Sensitive(number), encode_number))
             return end
         refusal = NumberNotWhole if first in _NUMBER else ValueNotText
@@ -283,13 +304,13 @@ class _Walk:
     def _skip(self, at: int) -> int:
         """Return where the value at `at` ends. It is checked, and nothing in it is looked for."""
         try:
-            return _check(self.text, at)[1]
+            return _check(self._text, at)[1]
         except StopIteration as stop:
             offset = int(stop.value)
         except JSONDecodeError as error:
             offset = error.pos
         except _ConstantError:
-            rest = without_escaped_quotes(self.text[at:].encode("latin-1"))
+            rest = without_escaped_quotes(self._text[at:].encode("latin-1"))
             offset = at + next((found.start(1) for found in _constants(rest) if found[1]), 0)
         raise BodyUnreadable(offset=offset)
 

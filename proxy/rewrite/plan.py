@@ -14,55 +14,58 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
+from typing import Final
 
 from proxy.rewrite import charsets, json
 from proxy.rewrite.errors import ValueNotText
-from proxy.rewrite.fields import KEPT, Field, Fields, chosen
+from proxy.rewrite.fields import KEPT, Field, Fields, Selecting
 from proxy.rewrite.message import Message
 from proxy.rewrite.owners import Owners
 from proxy.rewrite.places import Path, Place
 from proxy.rewrite.sections import Section, sections, unscanned, unscanned_data
-from proxy.rewrite.selectors import Selector, Where
+from proxy.rewrite.selectors import Where
 from vault.exposure import expose
 from vault.sensitive import Sensitive
 
 Encoder = Callable[[str], bytes]
+_Found = tuple[int, Selecting, Place]
+"""The number of a section, and a value in it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Match:
     """One selected value of section `section`; `start` and `end` are bytes of it.
 
     `of` is an index into the plan's matches, or None. A match without `kept` is replaced.
     """
 
-    field: Field
-    path: Path = attribute(repr=False)
-    start: int
-    end: int
-    value: Sensitive
-    of: int | None
-    section: int
-    encode: Encoder = attribute(repr=False)
+    field: Final[Field]
+    path: Final[Path] = attribute(repr=False)
+    start: Final[int]
+    end: Final[int]
+    value: Final[Sensitive]
+    of: Final[int | None]
+    section: Final[int]
+    encode: Final[Encoder] = attribute(repr=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Piece:
     """A piece of a message outside the spans: `data` of section `section`, from byte `start` on."""
 
-    section: int
-    start: int
-    data: memoryview = attribute(repr=False)
+    section: Final[int]
+    start: Final[int]
+    data: Final[memoryview] = attribute(repr=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Plan:
     """What was found in one message. `matches` are in order and never overlap; `kept` are spans that stay."""
 
-    matches: tuple[Match, ...]
-    message: Message
-    sections: tuple[Section, ...] = attribute(repr=False)
-    kept: tuple[tuple[int, int, int], ...] = ()
+    matches: Final[tuple[Match, ...]]
+    message: Final[Message]
+    sections: Final[tuple[Section, ...]] = attribute(repr=False)
+    kept: Final[tuple[tuple[int, int, int], ...]] = ()
 
     def fill(self, replacements: Sequence[str | Sensitive]) -> Message:
         """Return the message with one replacement per match, in order, each encoded for its place.
@@ -71,32 +74,40 @@ class Plan:
         """
         if len(replacements) != len(self.matches):
             raise ValueError(f"{len(replacements)} replacements for {len(self.matches)} matches")
-        if not self.matches:
-            return self.message
-        changes = [(match, _encoded(match, new)) for match, new in zip(self.matches, replacements, strict=True)]
-        message = self.message
-        for number, section in enumerate(self.sections):
-            mine = [(match, new) for match, new in changes if match.section == number]
-            if mine:
-                message = _put(message, section, mine)
+        message, matches, done = self.message, self.matches, 0
+        while done < len(matches):
+            number, first = matches[done].section, done
+            while done < len(matches) and matches[done].section == number:
+                done += 1
+            message = _put(message, self.sections[number], matches[first:done], replacements[first:done])
         return message
 
     def remainder(self) -> Iterator[Piece]:
         """The pieces of the sections outside the spans, in order; some may be empty."""
-        spans = sorted([*((m.section, m.start, m.end) for m in self.matches), *self.kept])
         for number, section in enumerate(self.sections):
             data = memoryview(section.data)
-            done = 0
-            for _, start, end in (span for span in spans if span[0] == number):
-                yield Piece(number, done, data[done:start])
-                done = end
-            yield Piece(number, done, data[done:])
+            for start, end in self._outside(number):
+                yield Piece(number, start, data[start:end])
 
-    def everything_else(self) -> Iterator[bytes | memoryview]:
+    def everything_else(self) -> list[bytes | memoryview]:
         """The bytes of all parts of the message outside the spans, of its headers too."""
-        if self.sections:
-            yield from (piece.data for piece in self.remainder())
-        yield from unscanned_data(self.message, self.sections)
+        pieces: list[bytes | memoryview] = []
+        for number, section in enumerate(self.sections):
+            data = memoryview(section.data)
+            pieces += [data[start:end] for start, end in self._outside(number)]
+        return pieces + unscanned_data(self.message, self.sections)
+
+    def _outside(self, number: int) -> list[tuple[int, int]]:
+        """From where to where the pieces of a section outside the spans are, in order."""
+        spans = [(match.start, match.end) for match in self.matches if match.section == number]
+        if self.kept:
+            spans = sorted([*spans, *((start, end) for section, start, end in self.kept if section == number)])
+        pieces, done = [], 0
+        for start, end in spans:
+            pieces.append((done, start))
+            done = end
+        pieces.append((done, len(self.sections[number].data)))
+        return pieces
 
     def unscanned(self) -> Iterator[Section]:
         """The sections in which no field can be."""
@@ -109,15 +120,17 @@ class Plan:
     def only(self, wanted: Callable[[Match], bool]) -> Plan:
         """Return the plan with those matches; the others stay as they are."""
         numbers = [number for number, match in enumerate(self.matches) if wanted(match)]
+        if len(numbers) == len(self.matches):
+            return self
         moved = {old: new for new, old in enumerate(numbers)}
         owned = [self.matches[number] for number in numbers]
-        return replace(self, matches=tuple([replace(m, of=moved.get(m.of)) if m.of is not None else m for m in owned]))
+        return replace(self, matches=tuple([m if m.of is None else replace(m, of=moved.get(m.of)) for m in owned]))
 
     def adding(self, matches: Iterable[Match]) -> Plan:
         """Return the plan with more matches, which lie in its remainder."""
         order = sorted([*enumerate(self.matches), *((-1, each) for each in matches)], key=_position)
         moved = {old: new for new, (old, _) in enumerate(order) if old >= 0}
-        owned = [replace(each, of=None if each.of is None else moved[each.of]) for _, each in order]
+        owned = [each if each.of is None else replace(each, of=moved[each.of]) for _, each in order]
         return replace(self, matches=tuple(owned))
 
 
@@ -127,65 +140,71 @@ def find(message: Message, fields: Fields) -> Plan:
     Raises BodyRejected (one of its kinds) or CharsetUnsupported if the message cannot be rewritten safely, and
     SelectorsConflict if two fields of different kinds select the same value, which is the configuration's fault.
     """
-    found = tuple(sections(message, fields))
-    places = [_Found(number, *each) for number, section in enumerate(found) for each in section.places]
-    kept = tuple((each.section, each.place.start, each.place.end) for each in places if each.field.kind == KEPT)
-    return Plan(tuple(_matches([each for each in places if each.field.kind != KEPT])), message, found, kept)
+    found = sections(message, fields)
+    places: list[_Found] = []
+    kept = []
+    for number, section in enumerate(found):
+        for selecting, place in section.places:
+            if selecting.field.kind == KEPT:
+                kept.append((number, place.start, place.end))
+            else:
+                places.append((number, selecting, place))
+    return Plan(_matches(places), message, found, tuple(kept))
 
 
-class _Found:
-    """A place, the fields that select it, and the one of them that counts."""
-
-    __slots__ = ("field", "place", "section", "selecting")
-
-    def __init__(self, section: int, selecting: Sequence[Field], place: Place) -> None:
-        self.section = section
-        self.selecting = selecting
-        self.place = place
-        self.field = chosen(selecting)
-
-
-def _matches(found: Sequence[_Found]) -> Iterator[Match]:
-    owners: dict[Selector, Owners] = {}
-    for each in found:
-        field, place, owner = each.field, each.place, None
-        if field.of is not None:
-            if field.of not in owners:
-                owners[field.of] = _owners(field.of, found)
-            owner = owners[field.of].of(place)
-        yield Match(field, place.path, place.start, place.end, place.value, owner, each.section, _encoder(field, place))
+def _matches(found: Sequence[_Found]) -> tuple[Match, ...]:
+    owners: dict[int, Owners] = {}  # by the identity of their selector
+    matches = []
+    for section, selecting, (_, path, start, end, value, encode) in found:
+        field = selecting.field
+        if field.number and encode is json.encode:
+            encode = json.encode_number  # noqa: PLW2901
+        matches.append(
+            Match(field, path, start, end, value, _owner(field, path, start, found, owners), section, encode)
+        )
+    return tuple(matches)
 
 
-def _owners(selector: Selector, found: Sequence[_Found]) -> Owners:
-    return Owners([(i, each.place) for i, each in enumerate(found) if any(f.at == selector for f in each.selecting)])
-
-
-def _encoder(field: Field, place: Place) -> Encoder:
-    return json.encode_number if field.number and place.encode is json.encode else place.encode
+def _owner(field: Field, path: Path, start: int, found: Sequence[_Found], owners: dict[int, Owners]) -> int | None:
+    """Return the index of the match that a value at `path` belongs to; raises BodyAmbiguous."""
+    if field.of is None:
+        return None
+    known = owners.get(id(field.of))
+    if known is None:
+        known = owners[id(field.of)] = Owners(
+            [(number, each.path) for number, (_, selecting, each) in enumerate(found) if field.of in selecting.ats]
+        )
+    return known.of(path, start)
 
 
 def _encoded(match: Match, replacement: str | Sensitive) -> bytes:
-    text = expose(replacement) if isinstance(replacement, Sensitive) else replacement
-    if json.has_lone_surrogate(text):
+    text = replacement if isinstance(replacement, str) else expose(replacement)
+    if not text.isascii() and json.has_lone_surrogate(text):
         raise ValueNotText(selector=str(match.field.at), offset=match.start)
     return match.encode(text)
 
 
-def _put(message: Message, section: Section, changes: Sequence[tuple[Match, bytes]]) -> Message:
-    pieces: list[bytes] = []
-    done = 0
-    for match, new in changes:
-        pieces += (section.data[done : match.start], new)
+def _put(
+    message: Message, section: Section, matches: Sequence[Match], replacements: Sequence[str | Sensitive]
+) -> Message:
+    data, done = memoryview(section.data), 0
+    pieces: list[bytes | memoryview] = []
+    for match, new in zip(matches, replacements, strict=True):
+        pieces.append(data[done : match.start])
+        pieces.append(_encoded(match, new))
         done = match.end
-    filled = b"".join([*pieces, section.data[done:]])
+    pieces.append(data[done:])
+    filled = b"".join(pieces)
     if section.where is Where.BODY:
-        return replace(message, body=charsets.from_utf8(filled, section.charset, str(changes[0][0].field.at)))
+        body = charsets.from_utf8(filled, section.charset, str(matches[0].field.at))
+        return Message(body, message.media, message.path, message.query, message.headers)
+    text = filled.decode("utf-8", "surrogateescape")
     if section.where is Where.PATH:
-        return replace(message, path=filled.decode("utf-8", "surrogateescape"))
+        return replace(message, path=text)
     if section.where is Where.QUERY:
-        return replace(message, query=filled.decode("utf-8", "surrogateescape"))
+        return replace(message, query=text)
     headers = list(message.headers)
-    headers[section.header] = (headers[section.header][0], filled.decode("utf-8", "surrogateescape"))
+    headers[section.header] = (headers[section.header][0], text)
     return replace(message, headers=tuple(headers))
 
 

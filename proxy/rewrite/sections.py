@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from proxy.errors import CharsetUnsupported
 from proxy.rewrite import charsets, form, json, multipart, xml, xml_prolog
 from proxy.rewrite.errors import BodyRejected, HeaderRepeated, QueryRejected, ValueNotText
-from proxy.rewrite.fields import Field, Fields
+from proxy.rewrite.fields import Field, Fields, FieldsOfPart, Selecting
 from proxy.rewrite.media import BodyType, Media
 from proxy.rewrite.message import Message
 from proxy.rewrite.places import Place
@@ -37,48 +38,53 @@ _PROTOCOL = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Section:
     """`data` is what was scanned; `header` is the index of the header that it is the value of."""
 
-    where: Where
-    data: bytes = field(repr=False)
-    places: Sequence[tuple[Sequence[Field], Place]]
-    charset: str = charsets.UTF8
-    header: int = 0
+    where: Final[Where]
+    data: Final[bytes] = field(repr=False)
+    places: Final[Sequence[tuple[Selecting, Place]]] = ()
+    charset: Final[str] = charsets.UTF8
+    header: Final[int] = 0
 
 
-def sections(message: Message, fields: Fields) -> Iterator[Section]:
-    """Yield the sections of a message in which fields can be; each place comes with the fields that select it.
+def sections(message: Message, fields: Fields) -> tuple[Section, ...]:
+    """Return the sections of a message in which fields can be; each place comes with the fields that select it.
 
-    Raises BodyRejected or CharsetUnsupported."""
+    Raises BodyRejected, CharsetUnsupported or SelectorsConflict."""
+    found = []
     if message.media is not None:
-        yield _body(message.body, message.media, fields)
+        found.append(_body(message.body, message.media, fields))
     if fields.query and message.query:
-        yield _query(message.query, fields)
+        found.append(_query(message.query, fields))
     if fields.headers:
-        yield from _headers(message, fields)
+        found += _headers(message, fields)
+    return tuple(found)
 
 
 def unscanned(message: Message, found: Sequence[Section]) -> Iterator[Section]:
     """Yield the other sections of a message: those in which no field can be."""
     scanned = {each.where for each in found}
     if Where.BODY not in scanned and message.body:
-        yield Section(Where.BODY, message.body, ())
+        yield Section(Where.BODY, message.body)
     for where, text in ((Where.PATH, message.path), (Where.QUERY, message.query)):
         if text and where not in scanned:
-            yield Section(where, text.encode("utf-8", "surrogateescape"), ())
+            yield Section(where, text.encode("utf-8", "surrogateescape"))
     for index, value in _other_headers(message, found):
-        yield Section(Where.HEADER, value.encode("utf-8", "surrogateescape"), (), header=index)
+        yield Section(Where.HEADER, value.encode("utf-8", "surrogateescape"), header=index)
 
 
 def unscanned_data(message: Message, found: Sequence[Section]) -> list[bytes]:
     """Return the data of those sections, headers in one piece with line breaks between them."""
-    scanned = {each.where for each in found}
-    texts = [value for _, value in _other_headers(message, found)]
-    if Where.PATH not in scanned:
+    scanned = [each.where for each in found]
+    if Where.HEADER in scanned:
+        texts = [value for _, value in _other_headers(message, found)]
+    else:
+        texts = [value for name, value in message.headers if name.lower() not in _PROTOCOL]
+    if message.path and Where.PATH not in scanned:
         texts.append(message.path)
-    if Where.QUERY not in scanned:
+    if message.query and Where.QUERY not in scanned:
         texts.append(message.query)
     data = "\n".join(texts).encode("utf-8", "surrogateescape")
     return [data] if Where.BODY in scanned else [message.body, data]
@@ -86,23 +92,25 @@ def unscanned_data(message: Message, found: Sequence[Section]) -> list[bytes]:
 
 def _other_headers(message: Message, found: Sequence[Section]) -> list[tuple[int, str]]:
     """Return index and value of the headers in which no field can be."""
-    selected = {each.header for each in found if each.where is Where.HEADER}
+    selected = [each.header for each in found if each.where is Where.HEADER]
     return [
-        (index, value)
-        for index, (name, value) in enumerate(message.headers)
-        if index not in selected and name.lower() not in _PROTOCOL
+        (index, header[1])
+        for index, header in enumerate(message.headers)
+        if header[0].lower() not in _PROTOCOL and index not in selected
     ]
 
 
 def _body(body: bytes, media: Media, fields: Fields) -> Section:
     charset = _charset(body, media)
-    data = charsets.to_utf8(body, charset)
-    places = _scan(data, _scanner(media), fields.of_body.start())
-    return Section(Where.BODY, data, _with_fields(places, fields.body), charset)
+    data = body if charset == charsets.UTF8 else charsets.to_utf8(body, charset)
+    places = _scan(data, _scanner(media), fields.of_body.automaton.start())
+    return Section(Where.BODY, data, _with_fields(places, fields.of_body), charset)
 
 
 def _charset(body: bytes, media: Media) -> str:
     """Return the codec of a body; raises CharsetUnsupported, also where it is given in two ways."""
+    if media.charset is None and media.type is not BodyType.XML:
+        return charsets.UTF8
     charset = charsets.codec(media.charset, body)
     if media.type is BodyType.XML and (declared := xml_prolog.declared_encoding(body)) is not None:
         written = charsets.codec(declared, body)
@@ -123,24 +131,26 @@ def _scanner(media: Media) -> Scanner:
 
 
 def _scan(data: bytes, scanner: Scanner, start: State) -> list[Place]:
+    if data.isascii():
+        return scanner(data, start)
     first = len(charsets.BOM) if data.startswith(charsets.BOM) else 0
     last = len(data) - (len(charsets.BOM) if data.endswith(charsets.BOM) and len(data) > first else 0)
     places = scanner(data[first:last] if first or last < len(data) else data, start)
     return [place._replace(start=place.start + first, end=place.end + first) for place in places] if first else places
 
 
-def _with_fields(places: Sequence[Place], fields: Sequence[Field]) -> list[tuple[Sequence[Field], Place]]:
-    return [([fields[number] for number in place.selectors], place) for place in places]
+def _with_fields(places: Sequence[Place], fields: FieldsOfPart) -> list[tuple[Selecting, Place]]:
+    return [(fields.selecting(place.selectors), place) for place in places]
 
 
 def _query(query: str, fields: Fields) -> Section:
     data = query.encode("utf-8", "surrogateescape")
     try:
-        places = form.scan(data, fields.of_query.start())
+        places = form.scan(data, fields.of_query.automaton.start())
     except BodyRejected as error:
         offset = int(error.ids.get("offset", 0))
     else:
-        return Section(Where.QUERY, data, _with_fields(places, fields.query))
+        return Section(Where.QUERY, data, _with_fields(places, fields.of_query))
     raise QueryRejected(offset=offset)
 
 
@@ -157,7 +167,7 @@ def _headers(message: Message, fields: Fields) -> Iterator[Section]:
             yield Section(Where.HEADER, *_header(value, wanted), header=index)
 
 
-def _header(value: str, wanted: Field) -> tuple[bytes, list[tuple[Sequence[Field], Place]]]:
+def _header(value: str, wanted: Field) -> tuple[bytes, list[tuple[Selecting, Place]]]:
     data = value.encode("utf-8", "surrogateescape")
     start = len(data) - len(data.lstrip(b" \t"))
     end = len(data.rstrip(b" \t"))
@@ -168,4 +178,4 @@ def _header(value: str, wanted: Field) -> tuple[bytes, list[tuple[Sequence[Field
         return text.encode()
 
     text = Sensitive(data[start:end].decode("utf-8", "replace"))
-    return data, [([wanted], Place((0,), (str(wanted.at),), start, end, text, encode))]
+    return data, [(Selecting([wanted]), Place((0,), (str(wanted.at),), start, end, text, encode))]

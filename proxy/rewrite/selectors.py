@@ -257,12 +257,13 @@ class Automaton:
         self.selectors = selectors
         self._root: _Positions = frozenset((number, 0) for number in range(len(selectors)))
         self._states: dict[_Positions, State] = {}
+        self._nowhere = State(self, frozenset())
 
     def start(self) -> State:
         """The state at the root of a body."""
         if len(self._states) > _MAX_STATES:  # lists of wildcards after `..` have exponentially many
             self._states = {}
-        return self._state(self._root) or State(self, self._root)
+        return self._state(self._root) or self._nowhere
 
     def keys(self, positions: _Positions) -> set[str | int]:
         """The keys that the next segments name."""

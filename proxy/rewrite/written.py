@@ -25,24 +25,29 @@ SEPARATORS = (
 WIDE_DIGITS = {chr(zero + number): str(number) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for number in range(10)}
 
 _PAD = b"\0"
-_ESCAPES = (b"\\", b"%", b"&", _PAD)
+_BACKSLASH, _PERCENT_SIGN, _AMPERSAND, _SEMICOLON = b"\\%&;"
 _OTHER = b"\x80"  # a character that is none of those
 _BLOCK = 64
 _BYTES = b"|".join(re.escape(char.encode()) for char in [*SEPARATORS, *WIDE_DIGITS] if not char.isascii())
 _PERCENT = rb"%(?:25){0,4}"
+_REFERENCE = rb"&(?:amp;){0,4}(?:#0*+[0-9]{1,7}|#[xX]0*+[0-9A-Fa-f]{1,6}|[A-Za-z]{2,24});"
 _WRITTEN = re.compile(
     rb"\\(?<!\\\\)\\*+(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[bfnrtv/])"
     rb"|" + _PERCENT + rb"(?:[0-7][0-9A-Fa-f]|[89A-Fa-f][0-9A-Fa-f](?:" + _PERCENT + rb"[89ABab][0-9A-Fa-f]){0,2})"
-    rb"|&(?:amp;){0,4}(?:#0*+[0-9]{1,7}|#[xX]0*+[0-9A-Fa-f]{1,6}|[A-Za-z]{2,24});"
-    rb"|" + _BYTES
+    rb"|" + _REFERENCE + rb"|" + _BYTES
 )  # fmt: skip
+_reference = re.compile(_REFERENCE).search
 _percent_bytes = re.compile(_PERCENT + rb"([0-9A-Fa-f]{2})").findall
 _CONTROLS = {"b": " ", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "/": "/"}
 
 
 def is_plain(data: bytes) -> bool:
     """Tell whether nothing in the bytes can be written in another way: they are what `decoded` would make of them."""
-    return data.isascii() and not any(escape in data for escape in _ESCAPES)
+    # Looking for a byte by its number takes a tenth of the time.
+    if not data.isascii() or _BACKSLASH in data or _PERCENT_SIGN in data or 0 in data:
+        return False
+    # Nearly all that is `&` in a form ends in no `;`.
+    return _AMPERSAND not in data or _SEMICOLON not in data or _reference(data) is None
 
 
 def decoded(data: bytes) -> bytes:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from proxy.rewrite.written import decoded
+from proxy.rewrite.written import decoded, is_plain
 from proxy.scrub.scrubber import Scrubber, Secret
 from vault.exposure import expose
 
 _CODE_DIGITS = 4
 # Digits and what may stand between them; what was written in another way is followed by NULs once it is decoded.
-_RUN = re.compile(rb"[0-9\0 \t\r\n\v\f.,/+_:=@()-]{10,}")
+_BETWEEN = b"\0 \t\r\n\v\f.,/+_:=@()-"
+_RUN = re.compile(rb"[0-9%b]{10,}" % re.escape(_BETWEEN))
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 
@@ -40,9 +41,16 @@ def holds_guess(pieces: Iterable[bytes | memoryview], secrets: Sequence[Secret])
     if not cards:
         return False
     data = b"\n".join(pieces)
-    ends = _ends(cards)
-    runs = (match[0].translate(None, _NO_DIGITS) for match in _RUN.finditer(decoded(data)))
-    return any(_could_mean(digits, ends) for digits in runs) or Scrubber(cards).found_in(data)
+    return _holds_number(data, _ends(cards)) or Scrubber(cards).found_in(data)
+
+
+def _holds_number(data: bytes, ends: dict[bytes, dict[int, set[bytes]]]) -> bool:
+    text = data if is_plain(data) else decoded(data)
+    together = text.translate(None, _BETWEEN)
+    if max([together.find(first) for first in ends]) < 0:  # nearly always
+        return False
+    runs = (match[0].translate(None, _NO_DIGITS) for match in _RUN.finditer(text))
+    return any(_could_mean(digits, ends) for digits in runs)
 
 
 def _ends(cards: Sequence[Secret]) -> dict[bytes, dict[int, set[bytes]]]:

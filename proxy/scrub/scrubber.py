@@ -8,7 +8,8 @@ Rules:
 3. A value that is not made of digits is found as it is, or escaped.
 4. What is found is replaced by its token, quoted where it stood as a bare JSON number. Bytes without a finding are
    returned as they are, the same object.
-5. Text with a NUL between its characters (UTF-16) is found, but not replaced: who passes it on must withhold it.
+5. Nearly all answers hold nothing: whether the values are in one at all, in some form, is looked at first.
+6. Text with a NUL between its characters (UTF-16) is found, but not replaced: who passes it on must withhold it.
 """
 
 from __future__ import annotations
@@ -16,30 +17,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
+from typing import Final
 
 from proxy.rewrite.json import without_escaped_quotes
 from proxy.rewrite.spans import Span, as_numbers, in_strings, merged, replaced
-from proxy.rewrite.written import SEPARATORS, View, decoded, leaving_out
+from proxy.rewrite.written import SEPARATORS, View, decoded, is_plain, leaving_out
 from proxy.scrub import codes
 from proxy.scrub.needles import hexadecimal, in_base64, occurrences
 from vault.exposure import expose
 from vault.sensitive import Sensitive
 
 _LONG = 9  # digits from which a value cannot be part of ordinary numbers by chance
-_SEPARATORS = leaving_out("".join(char for char in SEPARATORS if ord(char) < 0x100).encode("latin-1"))
-_SPACES = leaving_out(b" \t\r\n")
+_PAD, _LESS = b"\0", ord("<")
+_BETWEEN_DIGITS = "".join(char for char in SEPARATORS if ord(char) < 0x100).encode("latin-1")
+_BETWEEN_BASE64 = b" \t\r\n"
+_SEPARATORS, _SPACES = leaving_out(_BETWEEN_DIGITS), leaving_out(_BETWEEN_BASE64)
 _MARKUP = re.compile(rb"<[^<>]{0,200}+>")
 _json_start = re.compile(rb"\s*+[\[{]").match
 _BASE64_OF_DIGITS = re.compile(rb"[MNO][DTjz][AEIMQUYcgk][w-z0-5][MNO][DTjz][AEIMQUYcgk][w-z0-5]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Secret:
     """A revealed value and the token that stands for it."""
 
-    value: Sensitive
-    token: str
+    value: Final[Sensitive]
+    token: Final[str]
 
 
 class Scrubber:
@@ -48,9 +53,10 @@ class Scrubber:
     def __init__(self, secrets: Sequence[Secret]) -> None:
         self._codes: dict[bytes, bytes] = {}
         self._digits: dict[bytes, bytes] = {}
-        self._base64: dict[bytes, bytes] = {}
+        self._cards: dict[str, bytes] = {}
         self._texts: dict[bytes, bytes] = {}
         self._secrets = [(secret, self._add(expose(secret.value), secret.token.encode())) for secret in secrets]
+        self._as_they_are = (*self._texts, *self._codes)
 
     def _add(self, text: str, token: bytes) -> bytes:
         """Remember the value, unless it is known; return its token."""
@@ -60,13 +66,20 @@ class Scrubber:
             return self._codes.setdefault(text.encode(), token)
         token = self._digits.setdefault(text.encode(), token)
         self._digits.setdefault(hexadecimal(text), token)
-        for form in in_base64(text):
-            self._base64.setdefault(form, token)
-        return token
+        return self._cards.setdefault(text, token)
+
+    @cached_property
+    def _base64(self) -> Mapping[bytes, bytes]:
+        """The forms of card numbers in base64, which answers seldom are worth searching for."""
+        forms: dict[bytes, bytes] = {}
+        for text, token in self._cards.items():
+            for form in in_base64(text):
+                forms.setdefault(form, token)
+        return forms
 
     def found_in(self, data: bytes) -> bool:
         """Tell whether a revealed value is in the bytes, as text or as JSON."""
-        return next(self._tokens(data), None) is not None
+        return (0 in data or self._may_be_in(_readings(data))) and next(self._tokens(data), None) is not None
 
     def not_in(self, data: bytes) -> list[Secret]:
         """Return the values that are not in the bytes, by one search for all."""
@@ -76,6 +89,8 @@ class Scrubber:
     def clean(self, data: bytes, *, is_json: bool = False) -> bytes:
         """Return the bytes with every revealed value replaced by its token."""
         readings = _readings(data)
+        if not self._may_be_in(readings):
+            return data
         begins = _json_start(data) is not None  # gateways do not always say that it is JSON, nor the truth
         if not is_json and not begins:
             return replaced(data, merged([*self._long(readings), *self._short(readings)]))
@@ -86,14 +101,47 @@ class Scrubber:
             short = (span for span, inside in in_strings(short, quotes) if inside)
         return replaced(data, merged([*long, *self._numbers(quotes), *as_numbers(short, quotes)]))
 
+    def clean_texts(self, texts: Sequence[str]) -> Sequence[str]:
+        """The same for the values of headers, by one look at all of them."""
+        if not self._may_be_in(_readings("\n".join(texts).encode("utf-8", "surrogateescape"))):
+            return texts
+        return [self.clean_text(text) for text in texts]
+
     def clean_text(self, text: str) -> str:
-        """The same for a header value."""
-        return self.clean(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+        """The same for the value of one."""
+        data = text.encode("utf-8", "surrogateescape")
+        cleaned = self.clean(data)
+        return text if cleaned is data else cleaned.decode("utf-8", "surrogateescape")
+
+    def _may_be_in(self, readings: Sequence[bytes]) -> bool:
+        """Tell whether a value is in the data, in any of its forms, whatever is around it; without saying where."""
+        text = b""
+        for padded in readings:
+            text = padded.translate(None, _PAD) if 0 in padded else padded
+            for needle in self._as_they_are:
+                if text.find(needle) >= 0:  # `in` takes twice the time
+                    return True
+            if self._digits and self._digits_in(text):
+                return True
+        if not self._digits:
+            return False
+        if _LESS in text and self._digits_in(_MARKUP.sub(b"", text)):
+            return True
+        return _BASE64_OF_DIGITS.search(text.translate(None, _BETWEEN_BASE64)) is not None
+
+    def _digits_in(self, text: bytes) -> bool:
+        together = text.translate(None, _BETWEEN_DIGITS)
+        for digits in self._digits:  # noqa: SIM110  # a generator would cost more than the search
+            if together.find(digits) >= 0:
+                return True
+        return False
 
     def _tokens(self, data: bytes) -> Iterator[bytes]:
         """The tokens of what is in the data, as text or as JSON, with or without a NUL between characters."""
-        for each in [data, data.replace(b"\0", b"")] if b"\0" in data else [data]:
+        for each in [data, data.replace(_PAD, b"")] if 0 in data else [data]:
             readings = _readings(each)
+            if not self._may_be_in(readings):  # nearly always
+                continue
             numbers = self._numbers(without_escaped_quotes(each))
             for _, _, token in chain(self._long(readings), self._short(readings), numbers):
                 yield token.strip(b'"')
@@ -133,6 +181,8 @@ class Scrubber:
 
 def _readings(data: bytes) -> list[bytes]:
     """The data as it is, and decoded: `%42` is a `B`, or a percent sign before 42. A NUL is no padding here."""
+    if is_plain(data):
+        return [data]
     raw = data.replace(b"\0", b"\1")
     plain = decoded(raw)
     return [raw] if plain == raw else [raw, plain]

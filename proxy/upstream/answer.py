@@ -98,9 +98,10 @@ def scrubbed(answer: GatewayAnswer, whole: WholeAnswer, scrubber: Scrubber, rout
     clean = scrubber.clean(before.body, is_json="json" in content_type.lower())
     if b"\0" in clean and scrubber.found_in(clean.replace(b"\0", b"")):
         raise AnswerUnreadable(route=route.name)
+    words = [value for name, value in before.headers if name.lower() not in _PROTOCOL_NUMBERS]
+    cleaned = iter(scrubber.clean_texts(words))
     headers = tuple(
-        (name, value if name.lower() in _PROTOCOL_NUMBERS else scrubber.clean_text(value))
-        for name, value in before.headers
+        (name, value if name.lower() in _PROTOCOL_NUMBERS else next(cleaned)) for name, value in before.headers
     )
     return Message(clean, before.media, headers=headers)
 
