@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from proxy.config import AsynchronousConfig, InboundConfig, OutboundConfig, RouteConfig
 from proxy.errors import FieldMissing, MethodNotAllowed, RouteNotFound, TargetAmbiguous, TargetInvalid
 from proxy.protected import Credential, exceptions, protected
-from proxy.rewrite.fields import KEPT, Field, Fields
+from proxy.rewrite.fields import Field, Fields
 from proxy.rewrite.selectors import Selector
 from proxy.signing.scheme import Scheme
 
@@ -54,7 +54,7 @@ class Route:
     @property
     def protects_body(self) -> bool:
         """Whether something in the body may have to be replaced."""
-        return any(each.kind != KEPT for each in self.fields.body)
+        return self.fields.protects_body
 
     @property
     def is_strict(self) -> bool:

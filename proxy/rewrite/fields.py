@@ -90,6 +90,8 @@ class Fields:
         self.of_body = FieldsOfPart(self.body)
         self.of_query = FieldsOfPart(self.query)
         self.headers: Mapping[str, Field] = self._by_header()
+        self.protects_body = any(each.kind != KEPT for each in self.body)
+        """Whether something in the body may have to be replaced."""
 
     def __bool__(self) -> bool:
         return bool(self.all)

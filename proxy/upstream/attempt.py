@@ -57,9 +57,10 @@ class Attempt:
     streaming body was asked for.
     """
 
-    __slots__ = ("_route", "_timeouts", "ends", "phase", "taken", "until")
+    __slots__ = ("_loop", "_route", "_timeouts", "ends", "phase", "taken", "until")
 
-    def __init__(self, route: str, timeouts: TimeoutConfig, ends: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, route: str, timeouts: TimeoutConfig, ends: float) -> None:
+        self._loop = loop
         self.phase = Phase.CONNECTING
         self.taken = False
         self.ends = self.until = ends
@@ -75,7 +76,7 @@ class Attempt:
         self.phase = phase
         self.until = self.ends
         if phase.setting:
-            until = asyncio.get_running_loop().time() + getattr(self._timeouts, phase.setting)
+            until = self._loop.time() + getattr(self._timeouts, phase.setting)
             self.until = min(until, self.ends)
         return self.until
 

@@ -10,7 +10,7 @@ from proxy.rewrite.message import Message
 from proxy.routes import Route
 from proxy.upstream.attempt import Attempt, Phase, in_time
 from proxy.upstream.connection import Connection
-from proxy.upstream.exchange import ask, upload
+from proxy.upstream.exchange import upload
 from proxy.upstream.flight import Flight, GatewayAnswer
 from proxy.upstream.pool import Pool, connected
 from proxy.upstream.repeating import repeat
@@ -87,7 +87,9 @@ class UpstreamClient:
                 sending: asyncio.Task[None] | None = None
                 head = _head(target, method, sent, streams=body is not None)
                 if body is None:
-                    await ask(connection, attempt, method, head + sent.body)
+                    connection.watch(attempt.enter(Phase.WAITING))
+                    connection.ask(method, head + sent.body)
+                    await connection.head()
                 else:
                     chunked = is_chunked(sent.headers)
                     sending = await upload(connection, attempt, method, head, body, chunked=chunked)

@@ -33,14 +33,14 @@ class Connection(asyncio.Protocol):
         self.reader = AnswerReader()
         self.ended: Callable[[], None] | None = None
         self.kept_until = 0.0
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = _NOWHERE
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._is_full = False  # of what was written
         self._is_paused = False  # in reading
-        self._deadline = Deadline(self._loop, self.expire)
+        self._deadline = Deadline(self.loop, self.expire)
         self.watch = self._deadline.set
         """Let what is waited for fail with Late when the loop's clock says so; None: not at all."""
 
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         if self._failure is not None:
             raise self._failure
         if self._is_full:
-            self._writable = self._loop.create_future()
+            self._writable = self.loop.create_future()
             try:
                 await self._writable
             finally:
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
     async def _arrival(self) -> None:
         if self._failure is not None:
             raise self._failure
-        self._waiter = self._loop.create_future()
+        self._waiter = self.loop.create_future()
         try:
             await self._waiter
         finally:

@@ -1,4 +1,4 @@
-"""Sends one request over a connection and waits for its answer's head; the body goes along, or piece by piece."""
+"""Sends one request whose body streams, and waits for its answer's head, which may come first."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from proxy.upstream.answer_reader import State
 from proxy.upstream.attempt import Attempt, Phase
 from proxy.upstream.connection import Connection
 from proxy.wire.heads import LAST_CHUNK, chunk
-
-
-async def ask(connection: Connection, attempt: Attempt, method: str, request: bytes) -> None:
-    """Send a request that is all there, and wait for the answer's head; raises what `Connection.head` does."""
-    connection.watch(attempt.enter(Phase.WAITING))
-    connection.ask(method, request)
-    await connection.head()
 
 
 async def upload(

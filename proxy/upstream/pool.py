@@ -41,10 +41,9 @@ class Pool:
     def idle(self, place: Place) -> Connection | None:
         """Return a connection that nobody uses, if there is one."""
         idle = self._idle.get(place)
-        now = asyncio.get_running_loop().time() if idle else 0.0
         while idle:
             connection = idle.pop()
-            if connection.is_open and now < connection.kept_until:
+            if connection.is_open and connection.loop.time() < connection.kept_until:
                 return connection
             connection.abort()
         return None
@@ -54,7 +53,7 @@ class Pool:
         if self._is_closed or not connection.is_open:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
+        loop = connection.loop
         connection.kept_until = loop.time() + keep_seconds(connection.reader.keep_alive)
         connection.idle()
         self._idle.setdefault(place, []).append(connection)

@@ -30,12 +30,13 @@ async def repeat(target: Target, once: Once[Given], metrics: UpstreamMetrics | N
     `safe`: the request may be repeated even if the upstream has got it.
     """
     name, settings = target.route.name, target.settings
-    began = asyncio.get_running_loop().time()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     ends = began + settings.timeouts.whole
     target.upstream.budget.earn(settings.retries.budget)
     retrying: Retrying | None = None  # nearly always, the first attempt is the last
     while True:
-        attempt = Attempt(name, settings.timeouts, ends)
+        attempt = Attempt(loop, name, settings.timeouts, ends)
         try:
             given = await _attempt(target, once, attempt)
         except UpstreamError as error:

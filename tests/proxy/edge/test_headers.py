@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from proxy.edge.headers import end_to_end
 
 
