@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
@@ -45,6 +46,8 @@ from vault.unsealing import Unsealing
 from vault.upkeep.authorities import ensure_authority
 from vault.upkeep.migrate import check_schema, migrate
 from vault.upkeep.startup import Database, ensure_development_kek, open_database
+
+_COLLECTED_AFTER = 20_000  # new objects that are still there
 
 log = structlog.get_logger()
 
@@ -157,6 +160,7 @@ class Panless:
         if self._place is None and self._reloading is not None:
             self._again = asyncio.create_task(self._reloading.run())
         self._background.start()
+        _settle()
 
     def reload(self) -> None:
         """Read configuration and secrets again, aside; what is wrong changes nothing."""
@@ -306,6 +310,16 @@ class Panless:
         self._listeners, self._vault, self._upstream, self._close_database = [], None, None, None
         self._authority, self._deliveries, self._background = None, None, None
         log.info("stopped")
+
+
+def _settle() -> None:
+    """Let the garbage collector pass over what was made once: it would look at all of it again and again.
+
+    Requests leave few cycles behind; a look after so many of them is enough.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER, 20, 50)
 
 
 def _own_context(about: str = "-") -> Context:
