@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from vault.crypto.data_key import DataKey
 from vault.crypto.envelope import Binding, unseal
 from vault.crypto.fingerprint import fingerprint
 from vault.errors import CvcGone, NotAToken, TokenErased, TokenExpired, TokenOfOtherTenant, TokenUnknown
+from vault.frozen import frozen
 from vault.keys.keyring import Keyring
 from vault.keys.lease_keys import LeaseKeys
 from vault.kinds import PAN
@@ -17,14 +18,14 @@ from vault.policy import Permit
 from vault.requests import Reference, Revealed
 from vault.settings import VaultSettings
 from vault.store.batch import Batcher
-from vault.store.records import Known, Records, SealedRow, Wanted
+from vault.store.records import Records, SealedRow, Wanted
 from vault.store.selection import Selection
 from vault.tokens import Token
 
 LOOK_UP_LIMIT = 512
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """A sealed row, the token that it was found for, and its key. Nothing is opened yet."""
 
@@ -57,7 +58,7 @@ class Opening:
         self._settings = settings
         self._records = records
         self._rows: Batcher[Wanted, list[SealedRow]] = Batcher(records.find, limit=LOOK_UP_LIMIT)
-        self._marks: Batcher[Sequence[bytes], dict[bytes, Known]] = Batcher(
+        self._marks: Batcher[Sequence[bytes], dict[bytes, Token]] = Batcher(
             records.find_fingerprints, limit=LOOK_UP_LIMIT
         )
 
@@ -126,7 +127,7 @@ def _token(reference: Reference, row: SealedRow) -> Token:
     return Token(reference.kind.token_prefix, row.token, digits)
 
 
-def _by_digits(reference: Reference, known: Known | None) -> Reference:
+def _by_digits(reference: Reference, known: Token | None) -> Reference:
     if known is None or known.digits is None:
         raise NotAToken(at=reference.at)
-    return replace(reference, token=Token(reference.kind.token_prefix, *known), digits=None)
+    return replace(reference, token=Token(reference.kind.token_prefix, known.id, known.digits), digits=None)

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network
 
+from vault.frozen import frozen
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 _ORIGIN_BITS = 64
 UNUSUAL_RATE, UNUSUAL_LOOK_UPS = "unusual.rate", "unusual.look_ups"
@@ -71,7 +73,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Count:
     """`n` more for a subject (`app:NAME`, `route:NAME`, `token:ID`, ...) in a window, by one rule.
 

@@ -12,12 +12,14 @@ import hashlib
 import re
 import secrets
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+
+from vault.frozen import frozen
 
 PREFIX = "plk_"
 OPERATOR_PREFIX = "plo_"
@@ -29,7 +31,7 @@ class CredentialKind(StrEnum):
     CERTIFICATE = "certificate"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credential:
     """The stored form of what somebody is known by; `ends` is when a certificate does by itself."""
 

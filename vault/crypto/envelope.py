@@ -10,7 +10,7 @@ Vectors: tests/vectors/envelope.json.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 from vault.crypto import aead
@@ -18,13 +18,14 @@ from vault.crypto.data_key import DataKey
 from vault.crypto.encoding import length_prefixed
 from vault.errors import RecordDoesNotOpen
 from vault.exposure import expose
+from vault.frozen import frozen
 from vault.sensitive import Sensitive
 from vault.tokens import Token
 
 VERSION = b"\x01"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binding:
     """Where a record belongs."""
 
@@ -34,9 +35,14 @@ class Binding:
 
 
 def _associated_data(binding: Binding, key_id: UUID) -> bytes:
-    return VERSION + length_prefixed(
-        binding.tenant.encode(), binding.token.id.bytes, binding.kind.encode(), key_id.bytes
-    )
+    tenant, kind = _around(binding.tenant, binding.kind, key_id)
+    return tenant + length_prefixed(binding.token.raw) + kind
+
+
+@lru_cache(maxsize=1000)
+def _around(tenant: str, kind: str, key_id: UUID) -> tuple[bytes, bytes]:
+    """Return what stands before and after the token: it is the same for many records."""
+    return VERSION + length_prefixed(tenant.encode()), length_prefixed(kind.encode(), key_id.bytes)
 
 
 def seal(key: DataKey, value: Sensitive, binding: Binding) -> bytes:
@@ -51,7 +57,7 @@ def unseal(key: DataKey, sealed: bytes, binding: Binding) -> Sensitive:
 
 def seal_bytes(key: DataKey, data: bytes, binding: Binding) -> bytes:
     """Seal what is no value but may name people: a document."""
-    return VERSION + aead.encrypt(key.secret, data, _associated_data(binding, key.id))
+    return VERSION + key.cipher.encrypt(data, _associated_data(binding, key.id))
 
 
 def unseal_bytes(key: DataKey, sealed: bytes, binding: Binding) -> bytes:
@@ -59,6 +65,6 @@ def unseal_bytes(key: DataKey, sealed: bytes, binding: Binding) -> bytes:
     if sealed[:1] != VERSION:
         raise RecordDoesNotOpen(token=str(binding.token))
     try:
-        return aead.decrypt(key.secret, sealed[1:], _associated_data(binding, key.id))
+        return key.cipher.decrypt(sealed[1:], _associated_data(binding, key.id))
     except aead.DoesNotOpen:
         raise RecordDoesNotOpen(token=str(binding.token)) from None

@@ -6,9 +6,6 @@ cryptographic hashes of the entire PAN.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-
 from vault.crypto.data_key import DataKey
 from vault.crypto.encoding import length_prefixed
 from vault.exposure import expose
@@ -17,10 +14,9 @@ from vault.sensitive import Sensitive
 
 def fingerprint(key: DataKey, kind: str, value: Sensitive) -> bytes:
     """Return the fingerprint of a normalised value."""
-    message = length_prefixed(kind.encode(), expose(value).encode())
-    return hmac.digest(key.secret, message, hashlib.sha256)
+    return key.mac(length_prefixed(kind.encode(), expose(value).encode()))
 
 
 def derived(key: DataKey, label: str, *parts: bytes) -> bytes:
     """Return 32 bytes that only holders of the key can tell from random ones: HMAC as a PRF (NIST SP 800-108)."""
-    return hmac.digest(key.secret, length_prefixed(b"derived", label.encode(), *parts), hashlib.sha256)
+    return key.mac(length_prefixed(b"derived", label.encode(), *parts))

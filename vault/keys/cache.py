@@ -36,6 +36,11 @@ class KeyCache:
         self._flights = Flights()
         self._generation = 0
 
+    def at_hand(self, key_id: UUID) -> DataKey | None:
+        """Return a key that is held and need not be renewed yet; without waiting."""
+        held = self._held.get(key_id)
+        return held.key if held is not None and asyncio.get_running_loop().time() < held.renew_at else None
+
     async def get(self, key_id: UUID) -> DataKey:
         """Return a key; raises what `fetch` raises."""
         held = self._held.get(key_id)

@@ -22,6 +22,7 @@ from uuid import UUID
 from vault.crypto import aead, signed_note
 from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
 from vault.errors import KeyCompromised, KeyDestroyed, KeysChanged, KeyUnavailable
+from vault.frozen import frozen
 from vault.keys.cache import KeyCache
 from vault.keys.flights import Flights
 from vault.keys.keks import EVERY_TENANT, Keks
@@ -41,14 +42,24 @@ Written = TypeVar("Written")
 class _Sealing:
     key_id: UUID
     uses_left: int
+    ends: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FingerprintKeys:
     """Values are found by `active`. What is new is found by the successor as well, while that one is prepared."""
 
     active: DataKey
     successor: DataKey | None
+
+
+@frozen
+class TenantKeys:
+    """What new values of a tenant are protected by, as of the change of keys with this number."""
+
+    changes: int
+    sealing: DataKey
+    fingerprints: FingerprintKeys
 
 
 class Keyring:
@@ -113,16 +124,44 @@ class Keyring:
         self._fingerprints.clear()
         self._common.clear()
 
-    async def sealing_key(self, tenant: str) -> DataKey:
-        """Return the key to seal one record with; counts one use."""
+    async def tenant_keys(self, tenant: str, uses: int) -> TenantKeys:
+        """Return a tenant's keys for new values, as many as `uses` says; counts so many uses."""
+        if (held := self._at_hand(tenant, uses)) is not None:
+            return held
+        changes = await self.changes()
+        fingerprints = await self.fingerprint_keys(tenant)
+        return TenantKeys(changes, await self.sealing_key(tenant, uses), fingerprints)
+
+    def _at_hand(self, tenant: str, uses: int) -> TenantKeys | None:
+        """Return the same if nothing has to be waited for, which is so for nearly all requests."""
+        sealing, ids = self._sealing.get(tenant), self._fingerprints.get(tenant)
+        if sealing is None or ids is None or not self._is_fresh():
+            return None
+        key, active = self._opened.at_hand(sealing.key_id), self._opened.at_hand(ids[0])
+        successor = None if ids[1] is None else self._opened.at_hand(ids[1])
+        if key is None or active is None or (successor is None and ids[1] is not None):
+            return None
+        if self._taken(tenant, uses) is None:
+            return None
+        return TenantKeys(self._seen or 0, key, FingerprintKeys(active, successor))
+
+    async def sealing_key(self, tenant: str, uses: int = 1) -> DataKey:
+        """Return the key to seal so many records with; counts the uses."""
+        if uses > MAX_USES:
+            raise ValueError("no key seals so many records")
         await self._fresh()
-        while True:
-            sealing = self._sealing.get(tenant)
-            if sealing and sealing.uses_left > 0 and _seals_still(sealing.key_id):
-                sealing.uses_left -= 1
-                # The opening cache is what ends a key's stay in memory; sealing goes through it too.
-                return await self._opened.get(sealing.key_id)
-            await self._flights.join(("seal", tenant), lambda: self._reserve(tenant))
+        while (key_id := self._taken(tenant, uses)) is None:
+            await self._flights.join(("seal", tenant), lambda: self._reserve(tenant, uses))
+        # The opening cache is what ends a key's stay in memory; sealing goes through it too.
+        return await self._opened.get(key_id)
+
+    def _taken(self, tenant: str, uses: int) -> UUID | None:
+        """Take uses of what is reserved; None if there are not so many, or the key's time is up."""
+        sealing = self._sealing.get(tenant)
+        if sealing is None or sealing.uses_left < uses or datetime.now(UTC) >= sealing.ends:
+            return None
+        sealing.uses_left -= uses
+        return sealing.key_id
 
     async def fingerprint_keys(self, tenant: str) -> FingerprintKeys:
         """Return the tenant's fingerprint key, and the one that is about to replace it."""
@@ -136,6 +175,15 @@ class Keyring:
         """Return the key that a record names."""
         await self._fresh()
         return await self._opened.get(key_id)
+
+    def opening_key_at_hand(self, key_id: UUID) -> DataKey | None:
+        """Return the key that a record names, if nothing has to be waited for."""
+        return self._opened.at_hand(key_id) if self._is_fresh() else None
+
+    def has_common_key(self, purpose: Purpose) -> bool:
+        """Tell whether the active key of a purpose that is not one tenant's is held."""
+        key_id = self._common.get(purpose)
+        return key_id is not None and self.opening_key_at_hand(key_id) is not None
 
     async def common_key(self, purpose: Purpose) -> DataKey:
         """Return the active key of a purpose that is not one tenant's."""
@@ -161,8 +209,11 @@ class Keyring:
 
     async def _fresh(self) -> None:
         """Look for changes, unless that was done a moment ago by whoever does it every second."""
-        if self._seen is None or asyncio.get_running_loop().time() - self._seen_at > STALE_SECONDS:
+        if not self._is_fresh():
             await self._flights.join(("changes",), self.refresh)
+
+    def _is_fresh(self) -> bool:
+        return self._seen is not None and asyncio.get_running_loop().time() - self._seen_at <= STALE_SECONDS
 
     async def _find(self, key_id: UUID) -> DataKey:
         row = await self._table.find(key_id)
@@ -196,17 +247,18 @@ class Keyring:
             self._fingerprints[tenant] = ids
         return ids
 
-    async def _reserve(self, tenant: str) -> None:
+    async def _reserve(self, tenant: str, uses: int) -> None:
         generation = self._generation
         row = await self.active_row(tenant, Purpose.SEAL)
         # Unwrapped first: requests that are refused while the provider is away use up nothing.
         usable = _seals_still(row.id) and await self._opened.get(row.id)
-        if usable and await self._table.reserve(row.id, RESERVED_USES, MAX_USES):
+        block = max(RESERVED_USES, uses)
+        if usable and await self._table.reserve(row.id, block, MAX_USES):
             if generation == self._generation:
-                self._sealing[tenant] = _Sealing(row.id, RESERVED_USES)
+                self._sealing[tenant] = _Sealing(row.id, block, minted_at(row.id) + MAX_AGE)
             return
         await self._table.deactivate(row.id, datetime.now(UTC))
-        await self._reserve(tenant)
+        await self._reserve(tenant, uses)
 
 
 def _seals_still(key_id: UUID) -> bool:

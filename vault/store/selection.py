@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from vault.errors import (
     TokenOfWrongKind,
     TokenUnknown,
 )
+from vault.frozen import frozen
 from vault.kinds import Storage
 from vault.policy import Permit
 from vault.requests import Reference
@@ -22,7 +22,7 @@ from vault.store.records import SealedRow, Wanted
 from vault.tokens import Token
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """The references of one reveal and the limits that their rows have to keep.
 
