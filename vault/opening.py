@@ -98,8 +98,10 @@ class Opening:
         except TokenUnknown:
             await self._check_ended(references, permit.principal.tenant)
             raise
-        keys = [await self._key(row, each) for row, each in zip(rows, references, strict=True)]
-        return [Found(_token(each, row), row, key) for each, row, key in zip(references, rows, keys, strict=True)]
+        return [
+            Found(_token(each, row), row, await self._key(row, each))
+            for each, row in zip(references, rows, strict=True)
+        ]
 
     async def _check_ended(self, references: Sequence[Reference], tenant: str) -> None:
         """Raise TokenErased or TokenExpired if that is why a token has no record."""
@@ -116,6 +118,8 @@ class Opening:
 
     async def _key(self, row: SealedRow, reference: Reference) -> DataKey:
         if row.attempts is None:
+            if (here := self._keyring.opening_key_at_hand(row.data_key)) is not None:
+                return here
             return await self._keyring.opening_key(row.data_key)
         if (key := await self._lease_keys.opening_key(row.data_key)) is None:
             raise CvcGone(at=reference.at)
@@ -123,7 +127,9 @@ class Opening:
 
 
 def _token(reference: Reference, row: SealedRow) -> Token:
-    digits = reference.token.digits if reference.token is not None else None
+    if (token := reference.token) is not None and token.prefix == reference.kind.token_prefix and row.attempts is None:
+        return token
+    digits = token.digits if token is not None else None
     return Token(reference.kind.token_prefix, row.token, digits)
 
 

@@ -284,7 +284,8 @@ class Vault:
         return error
 
     def _admit(self, origin: str | None) -> None:
-        self._brakes.check((origin_subject(origin),))
+        if not self._brakes.idle:
+            self._brakes.check((origin_subject(origin),))
 
     async def _write_guess(self, done: Event) -> None:
         counts = self._brakes.of_failure(origin_subject(done.origin))

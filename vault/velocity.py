@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 
 from vault.frozen import frozen
@@ -126,6 +127,7 @@ def reveal_counts(
     return found
 
 
+@lru_cache(maxsize=10_000)
 def origin_subject(origin: str | None) -> str:
     """Return who is counted for an address: of IPv6 its network of 64 bits, which is the least that anybody has."""
     try:

@@ -37,8 +37,8 @@ class Selection:
 
     def wanted(self) -> Wanted:
         """Return what has to be looked up."""
-        tokens = frozenset(each.token.id for each in self.references if each.token is not None)
-        cards = frozenset(card.id for each in self.references if (card := self._card(each)) is not None)
+        tokens = frozenset([each.token.id for each in self.references if each.token is not None])
+        cards = frozenset([card.id for each in self.references if (card := self._card(each)) is not None])
         return Wanted(tokens, cards)
 
     def _card(self, reference: Reference) -> Token | None:
@@ -51,8 +51,10 @@ class Selection:
         """Return one usable row per reference; raises a TokenRejected for the first that has none."""
         now = datetime.now(UTC)
         by_token = {row.token: row for row in rows}
-        leases = sorted((row for row in rows if row.attempts is not None), key=lambda row: row.token)
-        newest = {row.card: row for row in leases if row.card is not None and self._usable(row, now)}
+        newest: dict[UUID, SealedRow] = {}
+        if leases := [row for row in rows if row.attempts is not None]:
+            leases.sort(key=lambda row: row.token)
+            newest = {row.card: row for row in leases if row.card is not None and self._usable(row, now)}
         return [self._row(each, by_token, newest, now) for each in self.references]
 
     def _row(
