@@ -27,6 +27,7 @@ from vault.errors import (
     AppKeyRevoked,
     AppUnknown,
     KeyProviderUnavailable,
+    KeysChanged,
     NotAToken,
     PanlessError,
 )
@@ -219,6 +220,10 @@ class Vault:
 
         `customer`: whose the values are, in the application's own words.
         """
+        try:
+            return await self._tokenize(values, tenant, context, customer)
+        except KeysChanged:
+            await self._keyring.refresh()
         return await self._keyring.while_changing(partial(self._tokenize, values, tenant, context, customer))
 
     async def _tokenize(

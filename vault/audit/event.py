@@ -62,36 +62,24 @@ class Event:
 
         `continues` is canonical text already. The names are in order here, so that nothing has to be sorted.
         """
-        texts = [f'{{"action":{_quoted(self.action)}']
-        _add(texts, "app", self.app)
-        texts.append(f',"at":"{timestamp(self.at)}"')
-        _add(texts, "begins", self.begins)
-        _add(texts, "certificate", self.certificate)
-        texts.append(f',"chain":"{chain}"')
-        _add(texts, "code", self.code)
-        if continues is not None:
-            texts.append(f',"continues":{continues}')
-        _add(texts, "destination", self.destination)
-        _add(texts, "operator", self.operator)
-        _add(texts, "origin", self.origin)
-        texts.append(f',"outcome":"{self.outcome.value}"')
-        _add(texts, "policy", self.policy)
-        texts.append(f',"prev":"{prev}"')
-        _add(texts, "reason", self.reason)
-        _add(texts, "request_id", self.request_id)
-        _add(texts, "route", self.route)
-        _add(texts, "rule", self.rule)
-        texts.append(f',"seq":{seq}')
-        _add(texts, "tenant", self.tenant)
-        if self.tokens:
-            texts.append(f',"tokens":[{",".join(map(_quoted, self.tokens))}]')
-        texts.append(f',"v":{FORMAT}}}')
-        return "".join(texts)
+        first = (self.action, self.app, timestamp(self.at), self.begins, self.certificate, chain, self.code)
+        middle = (self.destination, self.operator, self.origin, self.outcome.value, self.policy, prev, self.reason)
+        last = (self.request_id, self.route, self.rule)
+        following = "" if continues is None else f',"continues":{continues}'
+        tenant = "" if self.tenant is None else f',"tenant":{_quoted(self.tenant)}'
+        tokens = f',"tokens":[{",".join([_quoted(token) for token in self.tokens])}]' if self.tokens else ""
+        return (
+            f"{{{_members(_FIRST, first)[1:]}{following}{_members(_REST, middle + last)}"
+            f',"seq":{seq}{tenant}{tokens},"v":{FORMAT}}}'
+        )
 
 
-def _add(texts: list[str], name: str, member: str | None) -> None:
-    if member is not None:
-        texts.append(f',"{name}":{_quoted(member)}')
+_FIRST = ("action", "app", "at", "begins", "certificate", "chain", "code")
+_REST = ("destination", "operator", "origin", "outcome", "policy", "prev", "reason", "request_id", "route", "rule")
+
+
+def _members(names: tuple[str, ...], texts: tuple[str | None, ...]) -> str:
+    return "".join([f',"{name}":{_quoted(text)}' for name, text in zip(names, texts, strict=True) if text is not None])
 
 
 def timestamp(at: datetime) -> str:

@@ -52,6 +52,10 @@ class FingerprintKeys:
     active: DataKey
     successor: DataKey | None
 
+    @property
+    def ids(self) -> tuple[UUID, UUID | None]:
+        return self.active.id, None if self.successor is None else self.successor.id
+
 
 @frozen
 class TenantKeys:
@@ -60,6 +64,12 @@ class TenantKeys:
     changes: int
     sealing: DataKey
     fingerprints: FingerprintKeys
+
+
+@frozen
+class _AtHand:
+    keys: TenantKeys
+    until: float
 
 
 class Keyring:
@@ -75,6 +85,7 @@ class Keyring:
         self._opened = KeyCache(cache_seconds, self._find)
         self._sealing: dict[str, _Sealing] = {}
         self._common: dict[Purpose, UUID] = {}
+        self._at_hand: dict[str, _AtHand] = {}
         self._fingerprints: dict[str, tuple[UUID, UUID | None]] = {}
         self._flights = Flights()
         self._generation = 0
@@ -123,27 +134,34 @@ class Keyring:
         self._sealing.clear()
         self._fingerprints.clear()
         self._common.clear()
+        self._at_hand.clear()
 
     async def tenant_keys(self, tenant: str, uses: int) -> TenantKeys:
         """Return a tenant's keys for new values, as many as `uses` says; counts so many uses."""
-        if (held := self._at_hand(tenant, uses)) is not None:
-            return held
+        held = self._at_hand.get(tenant)
+        now = asyncio.get_running_loop().time()
+        # Nothing has to be waited for, which is so for nearly all requests.
+        if held is not None and now < held.until and now - self._seen_at <= STALE_SECONDS:  # noqa: SIM102  # in order
+            if self._taken(tenant, uses) == held.keys.sealing.id:
+                return held.keys
         changes = await self.changes()
         fingerprints = await self.fingerprint_keys(tenant)
-        return TenantKeys(changes, await self.sealing_key(tenant, uses), fingerprints)
+        keys = TenantKeys(changes, await self.sealing_key(tenant, uses), fingerprints)
+        self._hold(tenant, keys)
+        return keys
 
-    def _at_hand(self, tenant: str, uses: int) -> TenantKeys | None:
-        """Return the same if nothing has to be waited for, which is so for nearly all requests."""
-        sealing, ids = self._sealing.get(tenant), self._fingerprints.get(tenant)
-        if sealing is None or ids is None or not self._is_fresh():
-            return None
-        key, active = self._opened.at_hand(sealing.key_id), self._opened.at_hand(ids[0])
-        successor = None if ids[1] is None else self._opened.at_hand(ids[1])
-        if key is None or active is None or (successor is None and ids[1] is not None):
-            return None
-        if self._taken(tenant, uses) is None:
-            return None
-        return TenantKeys(self._seen or 0, key, FingerprintKeys(active, successor))
+    def _hold(self, tenant: str, keys: TenantKeys) -> None:
+        """Have keys at hand until the first of them has to be renewed, or `forget`."""
+        if keys.changes != self._seen or self._fingerprints.get(tenant) != keys.fingerprints.ids:
+            return
+        ids = [keys.sealing.id, *(each for each in keys.fingerprints.ids if each is not None)]
+        held = _AtHand(keys, min(self._opened.renewed_at(each) for each in ids))
+        self._at_hand[tenant] = held
+        asyncio.get_running_loop().call_at(held.until, self._let_go, tenant, held)
+
+    def _let_go(self, tenant: str, held: _AtHand) -> None:
+        if self._at_hand.get(tenant) is held:
+            del self._at_hand[tenant]
 
     async def sealing_key(self, tenant: str, uses: int = 1) -> DataKey:
         """Return the key to seal so many records with; counts the uses."""
