@@ -97,7 +97,10 @@ def is_card_number(digits: str) -> bool:
 
 
 def _normalise_pan(value: Sensitive, at: str) -> Sensitive:
-    digits = expose(value).translate(_TO_PLAIN)
+    given = expose(value)
+    if is_card_number(given):
+        return value
+    digits = given.translate(_TO_PLAIN)
     if not is_card_number(digits):
         raise NotACardNumber(at=at)
     return Sensitive(digits)

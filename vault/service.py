@@ -18,6 +18,7 @@ from uuid import UUID
 
 from vault.audit.event import Event, Outcome
 from vault.braking import Brakes
+from vault.bulk import Bulk
 from vault.checkpointing import Checkpointing
 from vault.collecting import Collecting
 from vault.crypto.credentials import Credential, credential_of
@@ -47,6 +48,7 @@ from vault.sealing import Sealing
 from vault.settings import VaultSettings
 from vault.store.apps import KeyHolder, KeyHolders
 from vault.store.batch import Batcher
+from vault.store.bulk import BulkWriter
 from vault.store.credentials import APP_KEYS, OPERATOR_KEYS
 from vault.store.database import Database, Pool, Role
 from vault.store.holding import Holding
@@ -86,6 +88,8 @@ class Vault:
         self.documents = Documents(self._keyring)
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
         self._writer = Writer(self._often, self._records, cvc_attempts=settings.cvc_attempts)
+        self._bulk_writer = BulkWriter(pool, self._writer)
+        self._bulk = Bulk(self._keyring, self._records, self._bulk_writer, settings)
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
         self._revealing = Revealing(self._opening, self._writer, self._brakes)
         self._writer.crossed = self._revealing.crossed
@@ -128,6 +132,7 @@ class Vault:
         await self._heartbeat.stop()
         await self._revealing.close()
         await self.field_sessions.close()
+        await self._bulk_writer.close()
         await self._writer.close()
         await self.checkpointing.stop()
         await self._opening.close()
@@ -220,6 +225,8 @@ class Vault:
 
         `customer`: whose the values are, in the application's own words.
         """
+        if customer is None and (given := await self._bulk.tokenize(values, tenant, context)) is not None:
+            return given
         try:
             return await self._tokenize(values, tenant, context, customer)
         except KeysChanged:

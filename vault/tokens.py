@@ -17,6 +17,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 # 26 characters are 130 bits, two zeros and the UUID: 13 pairs of characters, ten bits each.
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _LOW = (1 << 60) - 1
+_ENTROPY = 10  # bytes, of which 74 bits are used
 _VERSION, _VARIANT = 7, 0b10
 _LAST_MILLISECOND = 253_402_214_400_000  # 9999-12-31
 # To the digits that `int` reads in base 32.
@@ -109,8 +110,11 @@ def new_type_id(prefix: str) -> str:
 
 
 def _uuid7() -> int:
-    milliseconds = time.time_ns() // 1_000_000
-    entropy = int.from_bytes(os.urandom(10), "big")
+    return _numbered(time.time_ns() // 1_000_000, os.urandom(_ENTROPY))
+
+
+def _numbered(milliseconds: int, random: bytes) -> int:
+    entropy = int.from_bytes(random, "big")
     high = (milliseconds << 16) | 0x7000 | (entropy >> 68)
     low = (0b10 << 62) | (entropy & ((1 << 62) - 1))
     return (high << 64) | low
@@ -139,6 +143,13 @@ def _type_id(prefix: str, number: int) -> str:
 def mint(prefix: str) -> Token:
     """Make a new token with the prefix of its kind."""
     return Token.numbered(prefix, _uuid7())
+
+
+def mint_many(prefix: str, count: int) -> list[Token]:
+    """Make new tokens, with one call to the operating system's generator."""
+    now, random = time.time_ns() // 1_000_000, os.urandom(_ENTROPY * count)
+    starts = range(0, len(random), _ENTROPY)
+    return [Token.numbered(prefix, _numbered(now, random[at : at + _ENTROPY])) for at in starts]
 
 
 def recognise(text: str) -> Token | None:

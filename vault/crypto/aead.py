@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,6 +39,15 @@ class Cipher:
         """Return `nonce(12) | ciphertext | tag(16)`."""
         nonce = os.urandom(NONCE_BYTES)
         return nonce + self._aes.encrypt(nonce, plaintext, associated_data)
+
+    def encrypt_all(self, plaintexts: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Encrypt many, each given with its associated data, with one call to the operating system's generator."""
+        nonces = os.urandom(NONCE_BYTES * len(plaintexts))
+        boxes = []
+        for number, (plaintext, associated_data) in enumerate(plaintexts):
+            nonce = nonces[number * NONCE_BYTES : (number + 1) * NONCE_BYTES]
+            boxes.append(nonce + self._aes.encrypt(nonce, plaintext, associated_data))
+        return boxes
 
     def decrypt(self, box: bytes, associated_data: bytes) -> bytes:
         """Reverse `encrypt`; raises DoesNotOpen."""

@@ -10,6 +10,7 @@ Vectors: tests/vectors/envelope.json.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from uuid import UUID
 
@@ -36,13 +37,22 @@ class Binding:
 
 def _associated_data(binding: Binding, key_id: UUID) -> bytes:
     tenant, kind = _around(binding.tenant, binding.kind, key_id)
-    return tenant + length_prefixed(binding.token.raw) + kind
+    return tenant + binding.token.raw + kind
 
 
 @lru_cache(maxsize=1000)
 def _around(tenant: str, kind: str, key_id: UUID) -> tuple[bytes, bytes]:
-    """Return what stands before and after the token: it is the same for many records."""
-    return VERSION + length_prefixed(tenant.encode()), length_prefixed(kind.encode(), key_id.bytes)
+    """Return what stands before and after the token's 16 bytes: it is the same for many records."""
+    whole = length_prefixed(tenant.encode(), bytes(16), kind.encode(), key_id.bytes)
+    before = len(tenant.encode()) + 4
+    return VERSION + whole[:before], whole[before + 16 :]
+
+
+def seal_all(key: DataKey, values: Sequence[tuple[Sensitive, Token]], tenant: str, kind: str) -> list[bytes]:
+    """Seal many values of one tenant and kind, each for the row of its token."""
+    before, after = _around(tenant, kind, key.id)
+    plain = [(expose(value).encode(), before + token.raw + after) for value, token in values]
+    return [VERSION + box for box in key.cipher.encrypt_all(plain)]
 
 
 def seal(key: DataKey, value: Sensitive, binding: Binding) -> bytes:

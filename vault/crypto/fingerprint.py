@@ -6,6 +6,8 @@ cryptographic hashes of the entire PAN.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from vault.crypto.data_key import DataKey
 from vault.crypto.encoding import length_prefixed
 from vault.exposure import expose
@@ -14,7 +16,14 @@ from vault.sensitive import Sensitive
 
 def fingerprint(key: DataKey, kind: str, value: Sensitive) -> bytes:
     """Return the fingerprint of a normalised value."""
-    return key.mac(length_prefixed(kind.encode(), expose(value).encode()))
+    plain = expose(value).encode()
+    return key.mac(_before(kind, len(plain)) + plain)
+
+
+@lru_cache(maxsize=1000)
+def _before(kind: str, length: int) -> bytes:
+    """Return what stands before a value of so many bytes in `length_prefixed(kind, value)`."""
+    return length_prefixed(kind.encode(), bytes(length))[: len(kind.encode()) + 4]
 
 
 def derived(key: DataKey, label: str, *parts: bytes) -> bytes:

@@ -11,15 +11,19 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from vault.audit.event import Event
 from vault.errors import (
     CardTokenGiven,
     CardTokensExhausted,
@@ -41,10 +45,14 @@ from vault.store.statement import CONFLICT, compose
 from vault.tokens import Token, type_id
 from vault.velocity import Count
 
+if TYPE_CHECKING:
+    from vault.store.holding import Held
+
 BATCH_LIMIT = 512
 KNOWN_LIMIT = 20_000
 REPEATS = 3
 
+Sent = TypeVar("Sent")
 
 _REFUSALS: Mapping[str, Callable[[Write], PanlessError]] = {
     "used": lambda _: CvcGone(at="this card"),
@@ -95,6 +103,7 @@ class Writer:
         self.crossed: Callable[[Sequence[Count]], None] = _nobody
         self._cvc_attempts = cvc_attempts
         self._chain: Chain | None = None
+        self._turn = asyncio.Lock()
         self._records = records
         self._known: OrderedDict[bytes, Token] = OrderedDict()
         self._card_tokens: OrderedDict[UUID, list[str]] = OrderedDict()
@@ -173,15 +182,7 @@ class Writer:
 
     async def _commit(self, writes: Sequence[Write]) -> list[list[Token]]:
         batch = Rows(writes, self._known, self._card_tokens, self._cvc_attempts)
-        if self._chain is None:
-            self._chain = await open_chain(self._pool)
-        links = self._chain.link(batch.events)
-        try:
-            totals = await self._execute(batch.parts() | {"events": event_parameters(links)})
-        except PanlessError:
-            self._chain = None
-            raise
-        self._chain.advance(links)
+        totals = await self.chained(batch.events, partial(self._execute, batch.parts()))
         self._remember(batch.new)
         self.statistics.batches += 1
         self.statistics.writes += len(writes)
@@ -193,18 +194,41 @@ class Writer:
             self.crossed(crossed)
         return batch.tokens
 
-    async def _execute(self, parts: Mapping[str, Sequence[object]]) -> Sequence[int]:
+    async def chained(self, events: Sequence[Event], send: Callable[[Sequence[object]], Awaitable[Sent]]) -> Sent:
+        """Have events committed by `send`, which gets the parameters of their part, one caller after the other.
+
+        Where it raises Conflict nothing was written. After anything else nobody knows: then a new chain begins.
+        """
+        async with self._turn:
+            if self._chain is None:
+                self._chain = await open_chain(self._pool)
+            links = self._chain.link(events)
+            try:
+                sent = await send(event_parameters(links))
+            except Conflict:
+                raise
+            except BaseException:
+                self._chain = None
+                raise
+            self._chain.advance(links)
+            return sent
+
+    async def _execute(self, parts: Mapping[str, Sequence[object]], events: Sequence[object]) -> Sequence[int]:
         """Return the totals of what was counted."""
-        statement, parameters = compose(parts)
         self.statistics.statements += 1
         with translated():
-            try:
-                row = await self._pool.fetchrow(statement, *parameters)
-            except asyncpg.PostgresError as error:
-                if error.sqlstate == CONFLICT:
-                    raise Conflict(error.detail or "") from None
-                raise
+            row = await self.ask(self._pool, *compose({**parts, "events": events}))
         return row["counted"] if row is not None and "counted" in parts else ()
+
+    @staticmethod
+    async def ask(executor: Pool | Holding | Held, statement: str, parameters: Sequence[object]) -> Any:
+        """Return the row of a composed statement; raises Conflict if the vault is otherwise than it assumes."""
+        try:
+            return await executor.fetchrow(statement, *parameters)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == CONFLICT:
+                raise Conflict(error.detail or "") from None
+            raise
 
 
 def _fingerprints(record: NewRecord) -> list[bytes]:
