@@ -79,7 +79,9 @@ async def test_each_card_has_a_token_that_reveals_it_and_one_event_names_them_al
 async def test_it_is_what_the_ordinary_way_stores(vault, owner, context):
     await vault.tokenize(values(), "default", context)
     await vault.tokenize(values([number(COUNT)]), "default", context)
-    about = "tenant, kind, data_key, length(sealed), brand, last4 IS NULL, expires_at, max_uses, uses, routes, gateways"
+    last4 = await owner.fetch("SELECT token, last4 FROM tokens")
+    assert sorted(row["last4"] for row in last4) == sorted(each[-4:] for each in [*NUMBERS, number(COUNT)])
+    about = "tenant, kind, data_key, length(sealed), brand, expires_at, max_uses, uses, routes, gateways"
     assert len(await owner.fetch(f"SELECT DISTINCT {about} FROM tokens")) == 1
     assert len(await owner.fetch("SELECT DISTINCT data_key, card_token FROM fingerprints")) == 1
     times = "SELECT max(abs(extract(epoch FROM now() - created_at))) FROM tokens"
@@ -108,7 +110,9 @@ async def test_a_call_is_a_look_up_and_one_transaction_of_three_statements(state
 
 async def test_known_cards_and_cards_that_come_twice_keep_one_token(vault, owner, context):
     before = await vault.tokenize(values(NUMBERS[:20]), "default", context)
+    ordinary = vault.statistics.batches
     tokens = await vault.tokenize(values([*NUMBERS, *NUMBERS[100:130]]), "default", context)
+    assert vault.statistics.batches == ordinary
     assert tokens[:20] == before
     assert tokens[COUNT:] == tokens[100:130]
     assert await stored(owner) == (COUNT, COUNT, 2)
