@@ -1,4 +1,4 @@
-"""Connections that are held between statements: mended when they break, one statement at a time, given back in the end."""
+"""Connections that are held between statements: mended when they break, given back in the end."""
 
 from __future__ import annotations
 
