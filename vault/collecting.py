@@ -35,7 +35,7 @@ from vault.recorded import event, velocity_event
 from vault.requests import Context, NewValue, Reference
 from vault.sealing import Sealed, Sealing
 from vault.sensitive import Sensitive
-from vault.store.records import Known, Records, Wanted
+from vault.store.records import Records, Wanted
 from vault.store.rows import Write
 from vault.store.writer import Writer
 from vault.tokens import Token, recognise
@@ -141,7 +141,7 @@ class Collecting:
             partial(_event, sealed, tenant, context),
             sealed.records,
             sealed.leases,
-            changes=sealed.changes if sealed.records else None,
+            changes=sealed.changes,
             counts=counts,
             session=(session.id, session.ends),
         )
@@ -166,6 +166,6 @@ class Collecting:
         return token.id
 
 
-def _event(sealed: Sealed, tenant: str, context: Context, final: Sequence[Known]) -> Event:
+def _event(sealed: Sealed, tenant: str, context: Context, final: Sequence[Token]) -> Event:
     cards = [Token(PAN.token_prefix, lease.card) for lease in sealed.leases if lease.card is not None]
     return event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=[*sealed.tokens(final), *cards])

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from vault import issuers
 from vault.errors import NotACardNumber, NotACvc, NotOfItsKind
 from vault.exposure import expose
+from vault.frozen import frozen
 from vault.sensitive import Sensitive
 
 MAX_TEXT = 10_000
@@ -29,7 +30,7 @@ class Storage(Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Description:
     """What may be shown of a value: the card's brand, its first six and last four digits, and how many it has."""
 
@@ -67,9 +68,8 @@ _SEPARATORS = " -\u00a0\u2009\u2007\u202f"
 # Full-width digits are what an East Asian keyboard types. Other scripts' digits are refused: no issuer prints them.
 _DIGITS = {ord("\uff10") + i: str(i) for i in range(10)}
 _TO_PLAIN = str.maketrans({**dict.fromkeys(map(ord, _SEPARATORS)), **_DIGITS})
-_TO_NUMBERS = bytes.maketrans(b"0123456789", bytes(range(10)))
-# What a digit counts if it is doubled: the sum of the digits of that.
-_DOUBLED = bytes.maketrans(bytes(range(10)), bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
+# What a digit counts if it is doubled: the sum of the digits of that. All are too high by the code of "0".
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 _PAN = re.compile(r"[0-9]{12,19}", re.ASCII)
 _CVC = re.compile(r"[0-9]{3,4}", re.ASCII)
 # A month, a year, or both in any order, with or without a sign between them.
@@ -82,8 +82,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def luhn_valid(digits: str) -> bool:
     """Tell whether ASCII digits pass the Luhn check (ISO/IEC 7812-1, annex B)."""
-    numbers = digits.encode("ascii").translate(_TO_NUMBERS)
-    return (sum(numbers[-1::-2]) + sum(numbers[-2::-2].translate(_DOUBLED))) % 10 == 0
+    codes = digits.encode("ascii")
+    return (sum(codes[-1::-2]) + sum(codes[-2::-2].translate(_DOUBLED)) - ord("0") * len(codes)) % 10 == 0
 
 
 def iban_valid(iban: str) -> bool:
@@ -93,11 +93,14 @@ def iban_valid(iban: str) -> bool:
 
 def is_card_number(digits: str) -> bool:
     """Tell whether plain digits could be a PAN. ISO/IEC 7812 assigns no number of one repeated digit."""
-    return _PAN.fullmatch(digits) is not None and luhn_valid(digits) and len(set(digits)) > 1
+    return _PAN.fullmatch(digits) is not None and luhn_valid(digits) and digits.count(digits[0]) < len(digits)
 
 
 def _normalise_pan(value: Sensitive, at: str) -> Sensitive:
-    digits = expose(value).translate(_TO_PLAIN)
+    given = expose(value)
+    if is_card_number(given):
+        return value
+    digits = given.translate(_TO_PLAIN)
     if not is_card_number(digits):
         raise NotACardNumber(at=at)
     return Sensitive(digits)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from vault.crypto.data_key import DataKey
 from vault.crypto.envelope import Binding, unseal
 from vault.crypto.fingerprint import fingerprint
 from vault.errors import CvcGone, NotAToken, TokenErased, TokenExpired, TokenOfOtherTenant, TokenUnknown
+from vault.frozen import frozen
 from vault.keys.keyring import Keyring
 from vault.keys.lease_keys import LeaseKeys
 from vault.kinds import PAN
@@ -17,14 +18,14 @@ from vault.policy import Permit
 from vault.requests import Reference, Revealed
 from vault.settings import VaultSettings
 from vault.store.batch import Batcher
-from vault.store.records import Known, Records, SealedRow, Wanted
+from vault.store.records import Records, SealedRow, Wanted
 from vault.store.selection import Selection
 from vault.tokens import Token
 
 LOOK_UP_LIMIT = 512
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """A sealed row, the token that it was found for, and its key. Nothing is opened yet."""
 
@@ -57,7 +58,7 @@ class Opening:
         self._settings = settings
         self._records = records
         self._rows: Batcher[Wanted, list[SealedRow]] = Batcher(records.find, limit=LOOK_UP_LIMIT)
-        self._marks: Batcher[Sequence[bytes], dict[bytes, Known]] = Batcher(
+        self._marks: Batcher[Sequence[bytes], dict[bytes, Token]] = Batcher(
             records.find_fingerprints, limit=LOOK_UP_LIMIT
         )
 
@@ -97,8 +98,10 @@ class Opening:
         except TokenUnknown:
             await self._check_ended(references, permit.principal.tenant)
             raise
-        keys = [await self._key(row, each) for row, each in zip(rows, references, strict=True)]
-        return [Found(_token(each, row), row, key) for each, row, key in zip(references, rows, keys, strict=True)]
+        return [
+            Found(_token(each, row), row, await self._key(row, each))
+            for each, row in zip(references, rows, strict=True)
+        ]
 
     async def _check_ended(self, references: Sequence[Reference], tenant: str) -> None:
         """Raise TokenErased or TokenExpired if that is why a token has no record."""
@@ -115,6 +118,8 @@ class Opening:
 
     async def _key(self, row: SealedRow, reference: Reference) -> DataKey:
         if row.attempts is None:
+            if (here := self._keyring.opening_key_at_hand(row.data_key)) is not None:
+                return here
             return await self._keyring.opening_key(row.data_key)
         if (key := await self._lease_keys.opening_key(row.data_key)) is None:
             raise CvcGone(at=reference.at)
@@ -122,11 +127,13 @@ class Opening:
 
 
 def _token(reference: Reference, row: SealedRow) -> Token:
-    digits = reference.token.digits if reference.token is not None else None
+    if (token := reference.token) is not None and token.prefix == reference.kind.token_prefix and row.attempts is None:
+        return token
+    digits = token.digits if token is not None else None
     return Token(reference.kind.token_prefix, row.token, digits)
 
 
-def _by_digits(reference: Reference, known: Known | None) -> Reference:
+def _by_digits(reference: Reference, known: Token | None) -> Reference:
     if known is None or known.digits is None:
         raise NotAToken(at=reference.at)
-    return replace(reference, token=Token(reference.kind.token_prefix, *known), digits=None)
+    return replace(reference, token=Token(reference.kind.token_prefix, known.id, known.digits), digits=None)

@@ -40,7 +40,7 @@ def event(
         destination=context.destination,
         origin=context.origin,
         request_id=context.request_id,
-        tokens=tuple(map(str, tokens)),
+        tokens=tuple([str(token) for token in tokens]),
     )
 
 
@@ -62,17 +62,22 @@ def reveal_event(context: Context, permit: Permit, tokens: Sequence[Token], erro
     outcome = Outcome.PERMITTED
     if error is not None:
         outcome = Outcome.DENIED if isinstance(error, TokenRejected | Denied) else Outcome.FAILED
-    recorded = event(
-        replace(context, route=permit.route, destination=permit.destination),
-        permit.action,
-        outcome,
+    return Event(
+        at=datetime.now(UTC),
+        action=permit.action,
+        outcome=outcome,
         code=error.code if error else None,
-        app=permit.principal.app,
         tenant=permit.principal.tenant,
-        tokens=tokens,
+        app=permit.principal.app,
+        route=permit.route,
+        destination=permit.destination,
+        origin=context.origin,
+        request_id=context.request_id,
+        tokens=tuple([str(token) for token in tokens]),
+        policy=permit.policy,
+        rule=str(error.ids["rule"]) if isinstance(error, VelocityExceeded | RevealsStopped) else permit.rule,
+        certificate=permit.certificate,
     )
-    rule = str(error.ids["rule"]) if isinstance(error, VelocityExceeded | RevealsStopped) else permit.rule
-    return replace(recorded, policy=permit.policy, rule=rule, certificate=permit.certificate)
 
 
 def denial_event(context: Context, denial: Denial) -> Event:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from vault.card_tokens import CardShape
+from vault.frozen import frozen
 from vault.kinds import Kind
 from vault.sensitive import Sensitive
 from vault.tokens import Token
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """What an audit event says of the request beside its tokens. `origin` is the peer's address."""
 
@@ -22,7 +22,7 @@ class Context:
     origin: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenLimits:
     """What a token is good for. `max_uses`: how often it may be revealed; `lifetime`: for how long after it was made;
     `routes`, `gateways` (host:port): on and towards these only. None: no such limit.
@@ -37,7 +37,7 @@ class TokenLimits:
 UNLIMITED = TokenLimits()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewValue:
     """A value to tokenize. `at` names its place in errors; `of` is the index of the card that a CVC belongs to.
 
@@ -55,7 +55,7 @@ class NewValue:
     card: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """A value to reveal: by its token; by `digits`, which may be a card-shaped token and may be anything; or, with
     neither, the CVC that is leased for the card at index `of`.
@@ -68,7 +68,7 @@ class Reference:
     digits: Sensitive | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Revealed:
     """A plaintext on its way to one destination. `lease` is what to end once the destination has answered.
 

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from vault.audit.event import Event, Outcome
 from vault.braking import Brakes
+from vault.bulk import Bulk
 from vault.checkpointing import Checkpointing
 from vault.collecting import Collecting
 from vault.crypto.credentials import Credential, credential_of
@@ -26,6 +28,7 @@ from vault.errors import (
     AppKeyRevoked,
     AppUnknown,
     KeyProviderUnavailable,
+    KeysChanged,
     NotAToken,
     PanlessError,
 )
@@ -41,16 +44,18 @@ from vault.policy import Denial, Permit, Principal
 from vault.recorded import OWN, denial_event, event, reveal_event
 from vault.requests import Context, NewValue, Reference, Revealed
 from vault.revealing import Revealing
-from vault.sealing import Sealed, Sealing
+from vault.sealing import Sealing
 from vault.settings import VaultSettings
 from vault.store.apps import KeyHolder, KeyHolders
 from vault.store.batch import Batcher
+from vault.store.bulk import BulkWriter
 from vault.store.credentials import APP_KEYS, OPERATOR_KEYS
 from vault.store.database import Database, Pool, Role
+from vault.store.holding import Holding
 from vault.store.keys import KeyRows
 from vault.store.last_use import LastUse
 from vault.store.processes import ProcessRows
-from vault.store.records import Known, Records, Wanted
+from vault.store.records import Records, Wanted
 from vault.store.rows import Write
 from vault.store.velocity import VelocityRows
 from vault.store.writer import Statistics, Writer
@@ -67,7 +72,8 @@ class Vault:
     def __init__(self, settings: VaultSettings, pool: Pool) -> None:
         self._settings = settings
         self._pool = pool
-        self._records = Records(pool)
+        self._often = Holding(pool)
+        self._records = Records(pool, self._often)
         self.keks = Keks(build_all(settings.providers), KeyRows(pool), per_tenant=settings.tenant_keks)
         self._keyring = Keyring(self.keks, KeyRows(pool), cache_seconds=settings.key_cache.total_seconds())
         processes = ProcessRows(pool)
@@ -81,7 +87,9 @@ class Vault:
         self.checkpointing = Checkpointing(self._keyring, pool, settings.checkpoint_every)
         self.documents = Documents(self._keyring)
         self._sealing = Sealing(self._keyring, self._lease_keys, settings)
-        self._writer = Writer(pool, self._records, cvc_attempts=settings.cvc_attempts)
+        self._writer = Writer(self._often, self._records, cvc_attempts=settings.cvc_attempts)
+        self._bulk_writer = BulkWriter(pool, self._writer)
+        self._bulk = Bulk(self._keyring, self._records, self._bulk_writer, settings)
         self._opening = Opening(self._keyring, self._lease_keys, self._records, settings)
         self._revealing = Revealing(self._opening, self._writer, self._brakes)
         self._writer.crossed = self._revealing.crossed
@@ -97,7 +105,7 @@ class Vault:
         self.operators = Operators(
             pool, self._write_event, operator_uses.note, admit=self._admit, guessed=self._write_guess
         )
-        self._key_holders = KeyHolders(pool)
+        self._key_holders = KeyHolders(pool, self._often)
         self._holders: Batcher[Credential, KeyHolder | None] = Batcher(self._key_holders.find, limit=LOOK_UP_LIMIT)
         self._ended: Batcher[Sequence[UUID], None] = Batcher(self._records.end_leases, limit=LOOK_UP_LIMIT)
 
@@ -124,12 +132,14 @@ class Vault:
         await self._heartbeat.stop()
         await self._revealing.close()
         await self.field_sessions.close()
+        await self._bulk_writer.close()
         await self._writer.close()
         await self.checkpointing.stop()
         await self._opening.close()
         await self._holders.close()
         await self._ended.close()
         await self.keks.close()
+        await self._often.close()
         await self._pool.close()
 
     @property
@@ -219,19 +229,26 @@ class Vault:
 
         `customer`: whose the values are, in the application's own words.
         """
+        if customer is None and (given := await self._bulk.tokenize(values, tenant, context)) is not None:
+            return given
+        try:
+            return await self._tokenize(values, tenant, context, customer)
+        except KeysChanged:
+            await self._keyring.refresh()
+        return await self._keyring.while_changing(partial(self._tokenize, values, tenant, context, customer))
 
-        async def write() -> list[Token]:
-            return await self._write(await self._sealing.sealed(values, tenant), tenant, context, customer)
+    async def _tokenize(
+        self, values: Sequence[NewValue], tenant: str, context: Context, customer: str | None
+    ) -> list[Token]:
+        sealed = await self._sealing.sealed(values, tenant)
+        tokens: list[Token] = []
 
-        return await self._keyring.while_changing(write)
+        def tells(final: Sequence[Token]) -> Event:
+            tokens[:] = sealed.tokens(final)
+            return event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=tokens)
 
-    async def _write(self, sealed: Sealed, tenant: str, context: Context, customer: str | None) -> list[Token]:
-        def tells(final: Sequence[Known]) -> Event:
-            return event(context, "tokenize", Outcome.PERMITTED, tenant=tenant, tokens=sealed.tokens(final))
-
-        changes = sealed.changes if sealed.records else None
-        write = Write(tells, sealed.records, sealed.leases, changes=changes, customer=customer)
-        return sealed.tokens(await self._writer.write(write))
+        await self._writer.write(Write(tells, sealed.records, sealed.leases, changes=sealed.changes, customer=customer))
+        return tokens
 
     async def reveal(
         self, references: Sequence[Reference], permit: Permit, context: Context, *, again: bool = False
@@ -283,7 +300,8 @@ class Vault:
         return error
 
     def _admit(self, origin: str | None) -> None:
-        self._brakes.check((origin_subject(origin),))
+        if not self._brakes.idle:
+            self._brakes.check((origin_subject(origin),))
 
     async def _write_guess(self, done: Event) -> None:
         counts = self._brakes.of_failure(origin_subject(done.origin))

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
+
+from vault.frozen import frozen
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 _ORIGIN_BITS = 64
@@ -71,7 +74,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Count:
     """`n` more for a subject (`app:NAME`, `route:NAME`, `token:ID`, ...) in a window, by one rule.
 
@@ -124,6 +127,7 @@ def reveal_counts(
     return found
 
 
+@lru_cache(maxsize=10_000)
 def origin_subject(origin: str | None) -> str:
     """Return who is counted for an address: of IPv6 its network of 64 bits, which is the least that anybody has."""
     try:

@@ -14,10 +14,10 @@ from proxy.rewrite.media import Media, parse
 from proxy.rewrite.message import Message
 from proxy.routes import Route
 from proxy.serving.request import Request
-from vault.immutable import immutable
+from vault.frozen import frozen
 
 
-@immutable
+@frozen
 class Incoming:
     """A request's message, and its body where that is not part of it: it `streams`, in a content `coding` or none.
 

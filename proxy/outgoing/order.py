@@ -10,7 +10,7 @@ from proxy.edge.intake import Incoming
 from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
 from proxy.routes import OutboundRoute
-from vault.immutable import immutable
+from vault.frozen import frozen
 from vault.policy import Permit
 from vault.requests import Reference
 
@@ -19,7 +19,7 @@ def _nothing() -> None:
     pass
 
 
-@immutable
+@frozen
 class Order:
     """`references` are the tokens of the plan. `renew` gives a message that is to be sent its digests and signature.
 
@@ -42,7 +42,7 @@ class Order:
     check: Callable[[], None] = _nothing
 
 
-@immutable
+@frozen
 class Later:
     """How an order is kept. `app_key`: the application's idempotency key; `gateway_key`: what the gateway honours."""
 

@@ -27,7 +27,7 @@ from proxy.routes import OutboundRoute
 from proxy.serving.request import Request
 from proxy.state.errors import IdempotencyKeyMissing
 from proxy.upstream.answer import ask_for_readable
-from vault.immutable import immutable
+from vault.frozen import frozen
 from vault.policy import Permit
 from vault.service import Vault
 
@@ -36,7 +36,7 @@ _REPLACED = frozenset({"host", "expect", "content-length"})
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
-@immutable
+@frozen
 class _Head:
     """What the head of a request says. `headers` are those to be sent on, with the gateway's secret or, where it is
     `later`, with a stand-in. `key` is the Panless key; `app_key` and `gateway_key` are for idempotency.

@@ -29,7 +29,7 @@ from proxy.upstream.client import UpstreamClient
 from proxy.upstream.flight import GatewayAnswer
 from proxy.upstream.shown import Expected
 from vault.errors import Denied, KeyFailure, NotAToken, PanlessError, StoreError
-from vault.immutable import immutable
+from vault.frozen import frozen
 from vault.policy import Denial, Permit, Policy, Principal
 from vault.requests import Reference, Revealed
 from vault.rules import Action
@@ -41,7 +41,7 @@ _key = re.compile(rb"(?:%b)[0-9A-Za-z]{16}" % "|".join(KEY_PREFIXES).encode()).s
 log = structlog.get_logger()
 
 
-@immutable
+@frozen
 class _Outgoing:
     """What goes to the gateway, what was revealed in it, and what its answer is searched for."""
 
@@ -51,7 +51,7 @@ class _Outgoing:
     permit: Permit | None = None
 
 
-@immutable
+@frozen
 class Sent:
     """The gateway has answered. `revealed` is what it got, `secrets` what its answer must not hold."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from vault.immutable import immutable
+from vault.frozen import frozen
 
 
 @dataclass(slots=True)
@@ -16,7 +16,7 @@ class Shown:
     certificate: str | None = None
 
 
-@immutable
+@frozen
 class Expected:
     """The certificate that was recorded, and whom to tell of another one before anything is sent."""
 

@@ -26,17 +26,17 @@ def asked(monkeypatch) -> list[str]:
     found: list[str] = []
 
     def counted(name: str):
-        plain = getattr(asyncpg.pool.Pool, name)
+        plain = getattr(asyncpg.Connection, name)
 
-        async def ask(pool, query, *args, **named):
+        async def ask(connection, query, *args, **named):
             if _OF_REQUESTS.search(query):
                 found.append("writes" if re.search(r"\b(INSERT|UPDATE|DELETE)\b", query) else "reads")
-            return await plain(pool, query, *args, **named)
+            return await plain(connection, query, *args, **named)
 
         return ask
 
     for name in ("fetch", "fetchrow", "fetchval", "execute", "executemany"):
-        monkeypatch.setattr(asyncpg.pool.Pool, name, counted(name))
+        monkeypatch.setattr(asyncpg.Connection, name, counted(name))
     return found
 
 

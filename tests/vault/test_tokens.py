@@ -6,7 +6,7 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
-from vault.tokens import Token, mint, recognise, type_id, uuid7
+from vault.tokens import Token, mint, mint_many, recognise, type_id, uuid7
 
 # The valid examples of the TypeID specification (jetify-com/typeid, spec/valid.yml), version 0.3.
 SPECIFICATION = [
@@ -148,3 +148,10 @@ def test_every_way_to_write_a_token_differently_is_refused():
         for other in (char.upper(), chr(ord(char) + 0xFEE0)):
             if other != char:
                 assert recognise(GOOD[:place] + other + GOOD[place + 1 :]) is None
+
+
+def test_many_at_once_are_all_different_and_of_version_7():
+    found = mint_many("tok", 1000)
+    assert len({str(each) for each in found}) == 1000
+    assert {each.id.version for each in found} == {7}
+    assert all(recognise(str(each)) == each for each in found)

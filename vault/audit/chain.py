@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
-from vault.audit.event import Event, canonical
+from vault.audit.event import Event
+from vault.frozen import frozen
 
 GENESIS = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """The end of a chain: its last number and hash, or 0 and zeros before the first event."""
 
@@ -28,7 +29,7 @@ class Head:
     hash: bytes = GENESIS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Link:
     """One chained event, as it is stored."""
 
@@ -44,11 +45,16 @@ def leaf_hash(body: bytes) -> bytes:
 
 def extend(head: Head, event: Event, continues: Sequence[Head] = ()) -> Link:
     """Chain one event after `head`. `continues` belongs to the first event only."""
-    members = event.fields()
-    members |= {"chain": str(head.chain), "seq": head.seq + 1, "prev": head.hash.hex()}
-    if head.seq == 0 and continues:
-        members["continues"] = [
-            {"chain": str(each.chain), "seq": each.seq, "hash": each.hash.hex()} for each in continues
-        ]
-    body = canonical(members)
-    return Link(event, Head(head.chain, head.seq + 1, leaf_hash(body)), body)
+    seq = head.seq + 1
+    body = event.body(_named(head.chain), seq, head.hash.hex(), _named_all(continues) if seq == 1 else None).encode(
+        "ascii"
+    )
+    return Link(event, Head(head.chain, seq, leaf_hash(body)), body)
+
+
+_named = lru_cache(maxsize=64)(str)
+
+
+def _named_all(heads: Sequence[Head]) -> str | None:
+    named = [f'{{"chain":"{each.chain}","hash":"{each.hash.hex()}","seq":{each.seq}}}' for each in heads]
+    return f"[{','.join(named)}]" if named else None

@@ -12,15 +12,19 @@ import hashlib
 import re
 import secrets
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from vault.frozen import frozen
+
 PREFIX = "plk_"
 OPERATOR_PREFIX = "plo_"
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _SHAPE = re.compile(r"pl[ko]_[a-z2-7]{58}", re.ASCII)
 
 
@@ -29,7 +33,7 @@ class CredentialKind(StrEnum):
     CERTIFICATE = "certificate"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credential:
     """The stored form of what somebody is known by; `ends` is when a certificate does by itself."""
 
@@ -43,7 +47,9 @@ def _base32(raw: bytes) -> str:
 
 
 def _checksum(body: str) -> str:
-    return _base32(zlib.crc32(body.encode()).to_bytes(4, "big"))[:6]
+    """Return the first 30 bits of the CRC-32 in base32."""
+    crc = zlib.crc32(body.encode())
+    return _PAIRS[crc >> 22] + _PAIRS[crc >> 12 & 1023] + _PAIRS[crc >> 2 & 1023]
 
 
 def _new(prefix: str) -> str:

@@ -7,6 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+
+from vault.crypto.aead import Cipher
 from vault.crypto.encoding import length_prefixed
 
 
@@ -29,12 +33,32 @@ class KeyState(StrEnum):
     DESTROYED = "destroyed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class DataKey:
-    """An unwrapped data key: its id, and 32 secret bytes that no repr shows."""
+    """An unwrapped data key: its id, and 32 secret bytes that no repr shows. It is never changed.
+
+    What is set up once to work with it is held with it, and ends with it.
+    """
 
     id: UUID
     secret: bytes = field(repr=False)
+    _cipher: Cipher | None = field(default=None, init=False, repr=False, compare=False)
+    _hmac: HMAC | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def cipher(self) -> Cipher:
+        """AES-256-GCM under this key."""
+        if self._cipher is None:
+            self._cipher = Cipher(self.secret)
+        return self._cipher
+
+    def mac(self, message: bytes) -> bytes:
+        """Return the HMAC-SHA-256 of a message under this key (RFC 2104)."""
+        if self._hmac is None:
+            self._hmac = HMAC(self.secret, SHA256())
+        keyed = self._hmac.copy()
+        keyed.update(message)
+        return keyed.finalize()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,4 +9,4 @@ _length = struct.Struct(">H").pack
 
 def length_prefixed(*parts: bytes) -> bytes:
     """Concatenate parts, each after its length (two bytes, big-endian): no two lists give the same bytes."""
-    return b"".join([piece for part in parts for piece in (_length(len(part)), part)])
+    return b"".join([_length(len(part)) + part for part in parts])

@@ -6,8 +6,7 @@ cryptographic hashes of the entire PAN.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+from functools import lru_cache
 
 from vault.crypto.data_key import DataKey
 from vault.crypto.encoding import length_prefixed
@@ -17,10 +16,16 @@ from vault.sensitive import Sensitive
 
 def fingerprint(key: DataKey, kind: str, value: Sensitive) -> bytes:
     """Return the fingerprint of a normalised value."""
-    message = length_prefixed(kind.encode(), expose(value).encode())
-    return hmac.digest(key.secret, message, hashlib.sha256)
+    plain = expose(value).encode()
+    return key.mac(_before(kind, len(plain)) + plain)
+
+
+@lru_cache(maxsize=1000)
+def _before(kind: str, length: int) -> bytes:
+    """Return what stands before a value of so many bytes in `length_prefixed(kind, value)`."""
+    return length_prefixed(kind.encode(), bytes(length))[: len(kind.encode()) + 4]
 
 
 def derived(key: DataKey, label: str, *parts: bytes) -> bytes:
     """Return 32 bytes that only holders of the key can tell from random ones: HMAC as a PRF (NIST SP 800-108)."""
-    return hmac.digest(key.secret, length_prefixed(b"derived", label.encode(), *parts), hashlib.sha256)
+    return key.mac(length_prefixed(b"derived", label.encode(), *parts))

@@ -36,6 +36,16 @@ class KeyCache:
         self._flights = Flights()
         self._generation = 0
 
+    def renewed_at(self, key_id: UUID) -> float:
+        """Return until when, by the clock of the loop, `at_hand` returns a key; 0 if it does not."""
+        held = self._held.get(key_id)
+        return 0.0 if held is None else held.renew_at
+
+    def at_hand(self, key_id: UUID) -> DataKey | None:
+        """Return a key that is held and need not be renewed yet; without waiting."""
+        held = self._held.get(key_id)
+        return held.key if held is not None and asyncio.get_running_loop().time() < held.renew_at else None
+
     async def get(self, key_id: UUID) -> DataKey:
         """Return a key; raises what `fetch` raises."""
         held = self._held.get(key_id)

@@ -22,6 +22,7 @@ from uuid import UUID
 from vault.crypto import aead, signed_note
 from vault.crypto.data_key import DataKey, KeyState, Purpose, WrappedKey
 from vault.errors import KeyCompromised, KeyDestroyed, KeysChanged, KeyUnavailable
+from vault.frozen import frozen
 from vault.keys.cache import KeyCache
 from vault.keys.flights import Flights
 from vault.keys.keks import EVERY_TENANT, Keks
@@ -41,14 +42,34 @@ Written = TypeVar("Written")
 class _Sealing:
     key_id: UUID
     uses_left: int
+    ends: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FingerprintKeys:
     """Values are found by `active`. What is new is found by the successor as well, while that one is prepared."""
 
     active: DataKey
     successor: DataKey | None
+
+    @property
+    def ids(self) -> tuple[UUID, UUID | None]:
+        return self.active.id, None if self.successor is None else self.successor.id
+
+
+@frozen
+class TenantKeys:
+    """What new values of a tenant are protected by, as of the change of keys with this number."""
+
+    changes: int
+    sealing: DataKey
+    fingerprints: FingerprintKeys
+
+
+@frozen
+class _AtHand:
+    keys: TenantKeys
+    until: float
 
 
 class Keyring:
@@ -64,6 +85,7 @@ class Keyring:
         self._opened = KeyCache(cache_seconds, self._find)
         self._sealing: dict[str, _Sealing] = {}
         self._common: dict[Purpose, UUID] = {}
+        self._at_hand: dict[str, _AtHand] = {}
         self._fingerprints: dict[str, tuple[UUID, UUID | None]] = {}
         self._flights = Flights()
         self._generation = 0
@@ -112,17 +134,52 @@ class Keyring:
         self._sealing.clear()
         self._fingerprints.clear()
         self._common.clear()
+        self._at_hand.clear()
 
-    async def sealing_key(self, tenant: str) -> DataKey:
-        """Return the key to seal one record with; counts one use."""
+    async def tenant_keys(self, tenant: str, uses: int) -> TenantKeys:
+        """Return a tenant's keys for new values, as many as `uses` says; counts so many uses."""
+        held = self._at_hand.get(tenant)
+        now = asyncio.get_running_loop().time()
+        # Nothing has to be waited for, which is so for nearly all requests.
+        if held is not None and now < held.until and now - self._seen_at <= STALE_SECONDS:  # noqa: SIM102  # in order
+            if self._taken(tenant, uses) == held.keys.sealing.id:
+                return held.keys
+        changes = await self.changes()
+        fingerprints = await self.fingerprint_keys(tenant)
+        keys = TenantKeys(changes, await self.sealing_key(tenant, uses), fingerprints)
+        self._hold(tenant, keys)
+        return keys
+
+    def _hold(self, tenant: str, keys: TenantKeys) -> None:
+        """Have keys at hand until the first of them has to be renewed, or `forget`."""
+        if keys.changes != self._seen or self._fingerprints.get(tenant) != keys.fingerprints.ids:
+            return
+        ids = [keys.sealing.id, *(each for each in keys.fingerprints.ids if each is not None)]
+        held = _AtHand(keys, min(self._opened.renewed_at(each) for each in ids))
+        self._at_hand[tenant] = held
+        asyncio.get_running_loop().call_at(held.until, self._let_go, tenant, held)
+
+    def _let_go(self, tenant: str, held: _AtHand) -> None:
+        if self._at_hand.get(tenant) is held:
+            del self._at_hand[tenant]
+
+    async def sealing_key(self, tenant: str, uses: int = 1) -> DataKey:
+        """Return the key to seal so many records with; counts the uses."""
+        if uses > MAX_USES:
+            raise ValueError("no key seals so many records")
         await self._fresh()
-        while True:
-            sealing = self._sealing.get(tenant)
-            if sealing and sealing.uses_left > 0 and _seals_still(sealing.key_id):
-                sealing.uses_left -= 1
-                # The opening cache is what ends a key's stay in memory; sealing goes through it too.
-                return await self._opened.get(sealing.key_id)
-            await self._flights.join(("seal", tenant), lambda: self._reserve(tenant))
+        while (key_id := self._taken(tenant, uses)) is None:
+            await self._flights.join(("seal", tenant), lambda: self._reserve(tenant, uses))
+        # The opening cache is what ends a key's stay in memory; sealing goes through it too.
+        return await self._opened.get(key_id)
+
+    def _taken(self, tenant: str, uses: int) -> UUID | None:
+        """Take uses of what is reserved; None if there are not so many, or the key's time is up."""
+        sealing = self._sealing.get(tenant)
+        if sealing is None or sealing.uses_left < uses or datetime.now(UTC) >= sealing.ends:
+            return None
+        sealing.uses_left -= uses
+        return sealing.key_id
 
     async def fingerprint_keys(self, tenant: str) -> FingerprintKeys:
         """Return the tenant's fingerprint key, and the one that is about to replace it."""
@@ -136,6 +193,15 @@ class Keyring:
         """Return the key that a record names."""
         await self._fresh()
         return await self._opened.get(key_id)
+
+    def opening_key_at_hand(self, key_id: UUID) -> DataKey | None:
+        """Return the key that a record names, if nothing has to be waited for."""
+        return self._opened.at_hand(key_id) if self._is_fresh() else None
+
+    def has_common_key(self, purpose: Purpose) -> bool:
+        """Tell whether the active key of a purpose that is not one tenant's is held."""
+        key_id = self._common.get(purpose)
+        return key_id is not None and self.opening_key_at_hand(key_id) is not None
 
     async def common_key(self, purpose: Purpose) -> DataKey:
         """Return the active key of a purpose that is not one tenant's."""
@@ -161,8 +227,11 @@ class Keyring:
 
     async def _fresh(self) -> None:
         """Look for changes, unless that was done a moment ago by whoever does it every second."""
-        if self._seen is None or asyncio.get_running_loop().time() - self._seen_at > STALE_SECONDS:
+        if not self._is_fresh():
             await self._flights.join(("changes",), self.refresh)
+
+    def _is_fresh(self) -> bool:
+        return self._seen is not None and asyncio.get_running_loop().time() - self._seen_at <= STALE_SECONDS
 
     async def _find(self, key_id: UUID) -> DataKey:
         row = await self._table.find(key_id)
@@ -196,17 +265,18 @@ class Keyring:
             self._fingerprints[tenant] = ids
         return ids
 
-    async def _reserve(self, tenant: str) -> None:
+    async def _reserve(self, tenant: str, uses: int) -> None:
         generation = self._generation
         row = await self.active_row(tenant, Purpose.SEAL)
         # Unwrapped first: requests that are refused while the provider is away use up nothing.
         usable = _seals_still(row.id) and await self._opened.get(row.id)
-        if usable and await self._table.reserve(row.id, RESERVED_USES, MAX_USES):
+        block = max(RESERVED_USES, uses)
+        if usable and await self._table.reserve(row.id, block, MAX_USES):
             if generation == self._generation:
-                self._sealing[tenant] = _Sealing(row.id, RESERVED_USES)
+                self._sealing[tenant] = _Sealing(row.id, block, minted_at(row.id) + MAX_AGE)
             return
         await self._table.deactivate(row.id, datetime.now(UTC))
-        await self._reserve(tenant)
+        await self._reserve(tenant, uses)
 
 
 def _seals_still(key_id: UUID) -> bool:

@@ -79,15 +79,21 @@ class LeaseKeys:
 
     async def sealing_key(self) -> DataKey:
         """Return the key to seal one code with; the other processes can have it before this returns."""
+        own = self._own
+        if own is not None and _seals_still(own) and self._keyring.has_common_key(Purpose.PROCESS):
+            own.uses += 1
+            return own.key
         await self._keyring.common_key(Purpose.PROCESS)  # of a sealed vault, codes are no exception
         async with self._lock:
-            if self._own is None or self._own.seals_until <= datetime.now(UTC) or self._own.uses >= MAX_USES:
+            if self._own is None or not _seals_still(self._own):
                 self._own = await self._made()
             self._own.uses += 1
             return self._own.key
 
     async def opening_key(self, key_id: UUID) -> DataKey | None:
         """Return the key that a lease names, or None if no process has it any more."""
+        if (here := self._held.get(key_id)) is not None and self._keyring.has_common_key(Purpose.PROCESS):
+            return here.key
         await self._keyring.common_key(Purpose.PROCESS)
         ends = asyncio.get_running_loop().time() + WAIT_SECONDS
         while (held := self._held.get(key_id)) is None:
@@ -148,6 +154,10 @@ class LeaseKeys:
             if secret is not None:
                 held = _Held(DataKey(copy.key, secret), datetime.now(UTC), copy.expires_at)
                 self._held.setdefault(copy.key, held)
+
+
+def _seals_still(held: _Held) -> bool:
+    return held.seals_until > datetime.now(UTC) and held.uses < MAX_USES
 
 
 def _mac(common: DataKey, process: UUID, public_key: bytes) -> bytes:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vault.crypto.credentials import Credential
+from vault.frozen import frozen
 from vault.store.database import Connection, Pool, translated
+from vault.store.holding import Holding
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyHolder:
     """The application that a credential belongs to."""
 
@@ -47,12 +49,13 @@ _LIST = "SELECT name, tenant, created_at FROM apps ORDER BY name"
 class KeyHolders:
     """Looks up who holds credentials, many at once. Nothing is kept: who is revoked is refused from then on."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, often: Holding | None = None) -> None:
         self._pool = pool
+        self._often = often or pool
 
     async def find(self, credentials: Sequence[Credential]) -> list[KeyHolder | None]:
         with translated():
-            rows = await self._pool.fetch(_FIND, [each.digest for each in credentials])
+            rows = await self._often.fetch(_FIND, [each.digest for each in credentials])
         holders = {digest: KeyHolder(*rest) for digest, *rest in rows}
         found = [holders.get(each.digest) for each in credentials]
         return [

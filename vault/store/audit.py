@@ -9,9 +9,11 @@ from datetime import datetime
 import asyncpg
 
 from vault.audit.chain import Head, Link, extend
-from vault.audit.event import Event
+from vault.audit.event import Event, timestamp
 from vault.audit.verification import StoredEvent
+from vault.store import packed
 from vault.store.database import Connection, Pool, translated
+from vault.store.holding import Holding
 from vault.tokens import uuid7
 
 # The ends of the newest chains, each found by one step in the index: the log may be long, and chains are few.
@@ -29,35 +31,28 @@ SELECT head.chain, head.seq, head.hash FROM chains CROSS JOIN LATERAL (
 ORDER BY head.chain
 """
 CONTINUED_CHAINS = 32
-INSERT_EVENTS = """
+INSERT_EVENTS = f"""
 INSERT INTO audit_events (chain, seq, hash, body, at, action, outcome, app, route, request_id, tokens)
-SELECT chain, seq, hash, body, at, action, outcome, app, route, request_id, string_to_array(tokens, ' ')
-FROM unnest({}::uuid[], {}::bigint[], {}::bytea[], {}::bytea[], {}::timestamptz[],
-            {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[])
-  AS new (chain, seq, hash, body, at, action, outcome, app, route, request_id, tokens)
-"""
-_INSERT = INSERT_EVENTS.format(*(f"${number}" for number in range(1, 12)))
+SELECT {{}}::uuid, cell[1]::bigint, {packed.raw(2)}, convert_to(cell[10], 'UTF8'), cell[3]::timestamptz,
+       {packed.text(4)}, cell[5], {packed.text(6)}, {packed.text(7)}, {packed.text(8)},
+       string_to_array({packed.text(9)}, ' ')
+FROM {packed.CELLS}
+"""  # noqa: S608  # constants
+_INSERT = INSERT_EVENTS.format("$1", "$2")
 
 
-def event_columns(links: Sequence[Link]) -> list[list[object]]:
-    """Return the parameters of INSERT_EVENTS, one list per column."""
-    rows = [
-        (
-            link.head.chain,
-            link.head.seq,
-            link.head.hash,
-            link.body,
-            link.event.at,
-            link.event.action,
-            link.event.outcome.value,
-            link.event.app,
-            link.event.route,
-            link.event.request_id,
-            " ".join(link.event.tokens),
-        )
-        for link in links
-    ]
-    return [list(column) for column in zip(*rows, strict=True)]
+def event_parameters(links: Sequence[Link]) -> list[object]:
+    """Return the parameters of INSERT_EVENTS; all links are of one chain."""
+    return [links[0].head.chain, packed.packed([_cells(link) for link in links])]
+
+
+def _cells(link: Link) -> str:
+    event, head, name = link.event, link.head, packed.name
+    return (
+        f"{head.seq}\t{head.hash.hex()}\t{timestamp(event.at)}\t{name(event.action)}\t{event.outcome.value}\t"
+        f"{name(event.app)}\t{name(event.route)}\t{packed.cell(event.request_id)}\t"
+        f"{packed.cell(' '.join(event.tokens))}\t{link.body.decode('ascii')}"
+    )
 
 
 @dataclass(slots=True)
@@ -80,7 +75,7 @@ class Chain:
         self.head = links[-1].head
 
 
-async def open_chain(executor: Pool | Connection) -> Chain:
+async def open_chain(executor: Pool | Connection | Holding) -> Chain:
     """Begin a new chain after the newest ones in the log: others may still be written to, or have been until now."""
     with translated():
         heads = await executor.fetch(_HEADS, CONTINUED_CHAINS)
@@ -91,7 +86,7 @@ async def append(connection: Connection, events: Sequence[Event]) -> None:
     """Write events as a chain of their own, in the caller's transaction."""
     chain = await open_chain(connection)
     with translated():
-        await connection.execute(_INSERT, *event_columns(chain.link(events)))
+        await connection.execute(_INSERT, *event_parameters(chain.link(events)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from vault.frozen import frozen
 from vault.requests import UNLIMITED, TokenLimits
 from vault.store.database import Pool, translated
+from vault.store.holding import Holding
+from vault.tokens import Token
 
-
-class Known(NamedTuple):
-    """What a fingerprint stands for: a token's value or, with `digits`, the token's own card-shaped form."""
-
-    token: UUID
-    digits: str | None = None
+PREFIX = "tok"  # of all that is stored
 
 
 class Mark(NamedTuple):
@@ -26,7 +24,7 @@ class Mark(NamedTuple):
     data_key: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A card-shaped form that a token could get, and its fingerprints: one by each fingerprint key in use."""
 
@@ -34,34 +32,49 @@ class Candidate:
     digits: str
 
 
-@dataclass(frozen=True, slots=True)
-class NewRecord:
-    """A sealed value to be stored, unless one of its fingerprints is known already. None: always stored.
+class Content(NamedTuple):
+    """What is stored of a new value, by the token that it got."""
 
-    Its token gets a card-shaped form that it has already and that `fits`, or the first of the `candidates` that is
-    free; without any it has no card-shaped form.
-    """
-
-    marks: Sequence[Mark]
-    token: UUID
-    tenant: str
-    kind: str
+    token: Token
     data_key: UUID
     sealed: bytes
     brand: str | None
     last4: str | None
+
+
+@dataclass(slots=True)
+class NewRecord:
+    """A value to be stored, unless one of its fingerprints is known already. None: always stored.
+
+    `make` mints its token and seals it; it is called once, and not at all for a value that is known. Its token gets a
+    card-shaped form that it has already and that `fits`, or the first of the `candidates` that is free; without any it
+    has no card-shaped form.
+    """
+
+    marks: Sequence[Mark]
+    tenant: str
+    kind: str
+    make: Callable[[], Content]
     candidates: Sequence[Candidate] = ()
     fits: Callable[[str], bool] = lambda _digits: True
     limits: TokenLimits = UNLIMITED
+    _content: Content | None = field(default=None, init=False)
+
+    @property
+    def content(self) -> Content:
+        """What is stored of it."""
+        if self._content is None:
+            self._content = self.make()
+        return self._content
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewLease:
     """A sealed CVC to be leased. `record` is the index of its card among the records of the same write; `card` is the
     token of one from before.
     """
 
-    token: UUID
+    token: Token
     record: int | None
     tenant: str
     data_key: UUID
@@ -70,7 +83,7 @@ class NewLease:
     card: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SealedRow:
     """A row of `tokens`, or of `cvc_leases` when `attempts` is a number."""
 
@@ -88,7 +101,7 @@ class SealedRow:
     gateways: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """What a reveal asks for: rows by token, and the leases that belong to cards."""
 
@@ -119,23 +132,30 @@ _END_LEASES = "DELETE FROM cvc_leases WHERE token = ANY($1::uuid[])"
 class Records:
     """Look-ups over one pool, each for many requests at once."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, often: Holding | None = None) -> None:
         self._pool = pool
+        self._often = often or pool
 
     async def find(self, wanted: Sequence[Wanted]) -> list[list[SealedRow]]:
         """Return, per request, the rows that exist of those it wants."""
         tokens = frozenset[UUID]().union(*(each.tokens for each in wanted))
         cards = frozenset[UUID]().union(*(each.cards for each in wanted))
         with translated():
-            rows = await self._pool.fetch(_FIND_ROWS, list(tokens), list(cards))
-        found = [SealedRow(*row) for row in rows]
-        return [[row for row in found if row.token in each.tokens or row.card in each.cards] for each in wanted]
+            rows = await self._often.fetch(_FIND_ROWS, list(tokens), list(cards))
+        by_token: dict[UUID, SealedRow] = {}
+        by_card: dict[UUID, list[UUID]] = {}
+        for row in rows:
+            found = SealedRow(*row)
+            by_token[found.token] = found
+            if found.card is not None:
+                by_card.setdefault(found.card, []).append(found.token)
+        return [_answer(each, by_token, by_card) for each in wanted]
 
-    async def find_fingerprints(self, wanted: Sequence[Sequence[bytes]]) -> list[dict[bytes, Known]]:
-        """Return, per request, what is known of the fingerprints."""
+    async def find_fingerprints(self, wanted: Sequence[Sequence[bytes]]) -> list[dict[bytes, Token]]:
+        """Return, per request, what is known of the fingerprints: a token's value or, with `digits`, its own form."""
         with translated():
-            rows = await self._pool.fetch(_FIND_FINGERPRINTS, [each for many in wanted for each in many])
-        known = {row[0]: Known(row[1], row[2]) for row in rows}
+            rows = await self._often.fetch(_FIND_FINGERPRINTS, [each for many in wanted for each in many])
+        known = {row[0]: Token(PREFIX, row[1], row[2]) for row in rows}
         return [{each: known[each] for each in many if each in known} for many in wanted]
 
     async def find_card_tokens(self, tokens: Sequence[UUID]) -> dict[UUID, list[str]]:
@@ -173,3 +193,13 @@ class Records:
         """Delete leases whose time is up; return how many."""
         with translated():
             return len(await self._pool.fetch(_PURGE_LEASES, now))
+
+
+def _answer(
+    wanted: Wanted, by_token: Mapping[UUID, SealedRow], by_card: Mapping[UUID, Sequence[UUID]]
+) -> list[SealedRow]:
+    """Return the rows that one request wants, each once."""
+    if not wanted.cards:
+        return [by_token[token] for token in wanted.tokens if token in by_token]
+    leases = {lease for card in wanted.cards for lease in by_card.get(card, ())}
+    return [by_token[token] for token in wanted.tokens | leases if token in by_token]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from vault.errors import (
     TokenOfWrongKind,
     TokenUnknown,
 )
+from vault.frozen import frozen
 from vault.kinds import Storage
 from vault.policy import Permit
 from vault.requests import Reference
@@ -22,7 +22,7 @@ from vault.store.records import SealedRow, Wanted
 from vault.tokens import Token
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """The references of one reveal and the limits that their rows have to keep.
 
@@ -37,8 +37,8 @@ class Selection:
 
     def wanted(self) -> Wanted:
         """Return what has to be looked up."""
-        tokens = frozenset(each.token.id for each in self.references if each.token is not None)
-        cards = frozenset(card.id for each in self.references if (card := self._card(each)) is not None)
+        tokens = frozenset([each.token.id for each in self.references if each.token is not None])
+        cards = frozenset([card.id for each in self.references if (card := self._card(each)) is not None])
         return Wanted(tokens, cards)
 
     def _card(self, reference: Reference) -> Token | None:
@@ -51,8 +51,10 @@ class Selection:
         """Return one usable row per reference; raises a TokenRejected for the first that has none."""
         now = datetime.now(UTC)
         by_token = {row.token: row for row in rows}
-        leases = sorted((row for row in rows if row.attempts is not None), key=lambda row: row.token)
-        newest = {row.card: row for row in leases if row.card is not None and self._usable(row, now)}
+        newest: dict[UUID, SealedRow] = {}
+        if leases := [row for row in rows if row.attempts is not None]:
+            leases.sort(key=lambda row: row.token)
+            newest = {row.card: row for row in leases if row.card is not None and self._usable(row, now)}
         return [self._row(each, by_token, newest, now) for each in self.references]
 
     def _row(

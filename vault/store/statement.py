@@ -10,38 +10,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+from vault.store import packed
 from vault.store.audit import INSERT_EVENTS
 
 CONFLICT = "PL001"
 
 _PARTS: Mapping[str, str] = {
     "events": INSERT_EVENTS,
-    "records": """
-        INSERT INTO tokens (token, tenant, kind, data_key, sealed, brand, last4, created_at, expires_at, max_uses,
-                            routes, gateways)
-        SELECT token, tenant, kind, data_key, sealed, brand, last4, created_at, expires_at, max_uses,
-               string_to_array(routes, ' '), string_to_array(gateways, ' ')
-        FROM unnest({}::uuid[], {}::text[], {}::text[], {}::uuid[], {}::bytea[], {}::text[], {}::text[],
-                    {}::timestamptz[], {}::timestamptz[], {}::integer[], {}::text[], {}::text[])
-          AS new (token, tenant, kind, data_key, sealed, brand, last4, created_at, expires_at, max_uses, routes,
-                  gateways)
-    """,
-    "fingerprints": """
+    "records": f"""
+        INSERT INTO tokens (token, tenant, kind, data_key, sealed, brand, last4, expires_at, max_uses, routes, gateways,
+                            created_at)
+        SELECT cell[1]::uuid, {packed.text(2)}, cell[3], cell[4]::uuid, {packed.raw(5)}, cell[6], {packed.text(7)},
+               cell[8]::timestamptz, cell[9]::integer, string_to_array({packed.text(10)}, ' '),
+               string_to_array({packed.text(11)}, ' '), {{}}::timestamptz
+        FROM {packed.CELLS}
+    """,  # noqa: S608  # constants
+    "fingerprints": f"""
         INSERT INTO fingerprints (fingerprint, token, card_token, data_key)
-        SELECT * FROM unnest({}::bytea[], {}::uuid[], {}::text[], {}::uuid[]) ON CONFLICT DO NOTHING RETURNING 1
-    """,
+        SELECT {packed.raw(1)}, cell[2]::uuid, cell[3], cell[4]::uuid FROM {packed.CELLS}
+        ON CONFLICT DO NOTHING RETURNING 1
+    """,  # noqa: S608  # constants
     # What was sealed or marked under keys as they were before a change is not written after it.
     "changes": "SELECT 1 FROM key_changes WHERE number = ANY({}::bigint[])",
-    "known": "SELECT 1 FROM tokens WHERE token = ANY({}::uuid[])",
-    "leases": """
+    "known": "SELECT 1 FROM tokens WHERE token = ANY(string_to_array({}, chr(10))::uuid[])",
+    "leases": f"""
         INSERT INTO cvc_leases (token, card, tenant, data_key, sealed, created_at, expires_at)
-        SELECT * FROM unnest({}::uuid[], {}::uuid[], {}::text[], {}::uuid[], {}::bytea[],
-                             {}::timestamptz[], {}::timestamptz[])
-    """,
+        SELECT cell[1]::uuid, cell[2]::uuid, {packed.text(3)}, cell[4]::uuid, {packed.raw(5)}, {{}}::timestamptz,
+               cell[6]::timestamptz
+        FROM {packed.CELLS}
+    """,  # noqa: S608  # constants
     "used": """
         UPDATE cvc_leases SET attempts = attempts + new.uses
-        FROM unnest({}::uuid[], {}::integer[], {}::timestamptz[], {}::integer[]) AS new (token, uses, at, most)
-        WHERE cvc_leases.token = new.token AND attempts + new.uses <= new.most AND expires_at > new.at
+        FROM unnest({}::uuid[], {}::integer[]) AS new (token, uses)
+        WHERE cvc_leases.token = new.token AND attempts + new.uses <= {}::integer AND expires_at > {}::timestamptz
         RETURNING 1
     """,
     "spent": """
@@ -68,6 +69,7 @@ _PARTS: Mapping[str, str] = {
 _ARITY = {name: sql.count("{}") for name, sql in _PARTS.items()}
 # These have to touch exactly as many rows as they name.
 _CHECKED = ("fingerprints", "changes", "known", "used", "spent", "sessions")
+_PACKED = ("fingerprints", "known")
 # What is counted, in the order of its rows; and nothing is kept if it goes over a limit.
 _COUNTED = """
 (SELECT array_agg(count ORDER BY subject COLLATE "C", seconds) FROM counted_part) AS counted,
@@ -88,13 +90,14 @@ def _compose(names: tuple[str, ...]) -> str:
         parts.append(f"{name}_part AS ({_PARTS[name].format(*places)})")
         if name in _CHECKED:
             found = f"(SELECT count(*) FROM {name}_part)"  # noqa: S608  # names are those of _PARTS
-            checks.append(f"CASE WHEN {found} <> cardinality({places[0]}) THEN panless_conflict('{name}') END")
+            named = packed.count(places[0]) if name in _PACKED else f"cardinality({places[0]})"
+            checks.append(f"CASE WHEN {found} <> {named} THEN panless_conflict('{name}') END")
         if name == "counted":
             checks.append(_COUNTED.format(*places))
     return f"WITH {', '.join(parts)} SELECT {', '.join(checks) or '1'}"
 
 
-def compose(parts: Mapping[str, Sequence[Sequence[object]]]) -> tuple[str, list[Sequence[object]]]:
-    """Return the statement for the parts that have rows, and its parameters. `parts`: name -> columns."""
-    names = tuple(name for name in _PARTS if parts.get(name))
-    return _compose(names), [column for name in names for column in parts[name]]
+def compose(parts: Mapping[str, Sequence[object]]) -> tuple[str, list[object]]:
+    """Return the statement for the parts that there are, and its parameters. `parts`: name -> parameters."""
+    names = tuple([name for name in _PARTS if name in parts])
+    return _compose(names), [parameter for name in names for parameter in parts[name]]

@@ -11,15 +11,19 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from vault.audit.event import Event
 from vault.errors import (
     CardTokenGiven,
     CardTokensExhausted,
@@ -31,19 +35,24 @@ from vault.errors import (
     TokenExpired,
     VelocityExceeded,
 )
-from vault.store.audit import Chain, event_columns, open_chain
+from vault.store.audit import Chain, event_parameters, open_chain
 from vault.store.batch import Batcher
 from vault.store.database import Pool, translated
-from vault.store.records import Known, NewRecord, Records
+from vault.store.holding import Holding
+from vault.store.records import NewRecord, Records
 from vault.store.rows import Conflict, Rows, Write
 from vault.store.statement import CONFLICT, compose
-from vault.tokens import type_id
+from vault.tokens import Token, type_id
 from vault.velocity import Count
+
+if TYPE_CHECKING:
+    from vault.store.holding import Held
 
 BATCH_LIMIT = 512
 KNOWN_LIMIT = 20_000
 REPEATS = 3
 
+Sent = TypeVar("Sent")
 
 _REFUSALS: Mapping[str, Callable[[Write], PanlessError]] = {
     "used": lambda _: CvcGone(at="this card"),
@@ -89,25 +98,27 @@ class Writer:
     `crossed` is told, after the commit, which limits were gone over that are only watched.
     """
 
-    def __init__(self, pool: Pool, records: Records, *, cvc_attempts: int) -> None:
+    def __init__(self, pool: Pool | Holding, records: Records, *, cvc_attempts: int) -> None:
         self._pool = pool
         self.crossed: Callable[[Sequence[Count]], None] = _nobody
         self._cvc_attempts = cvc_attempts
         self._chain: Chain | None = None
+        self._turn = asyncio.Lock()
         self._records = records
-        self._known: OrderedDict[bytes, Known] = OrderedDict()
+        self._known: OrderedDict[bytes, Token] = OrderedDict()
         self._card_tokens: OrderedDict[UUID, list[str]] = OrderedDict()
         self._look_ups = Batcher(records.find_fingerprints, limit=BATCH_LIMIT)
         self._batches = Batcher(self._run, limit=BATCH_LIMIT)
         self.statistics = Statistics()
 
-    async def write(self, write: Write) -> list[Known]:
+    async def write(self, write: Write) -> list[Token]:
         """Return the final tokens of the records, after the commit.
 
         Raises StoreError (KeysChanged: with the keys as they are now it may succeed), CvcGone, CardTokenGiven or
         CardTokensExhausted.
         """
-        await self._look_up(write)
+        if write.records:
+            await self._look_up(write)
         return await self._batches.submit(write)
 
     async def close(self) -> None:
@@ -116,10 +127,12 @@ class Writer:
         await self._batches.close()
 
     async def _look_up(self, write: Write) -> None:
-        unknown = [each for record in write.records for each in _fingerprints(record) if each not in self._known]
+        known = self._known
+        unknown = [each for record in write.records for each in _fingerprints(record) if each not in known]
         if unknown:
             self._remember(await self._look_ups.submit(unknown))
-        await self._look_up_card_tokens(write)
+        if any(record.candidates for record in write.records):
+            await self._look_up_card_tokens(write)
 
     async def _look_up_card_tokens(self, write: Write) -> None:
         """Known cards may have card-shaped tokens that are not their first candidate: an older key's."""
@@ -134,24 +147,24 @@ class Writer:
         card = next((known for mark in record.marks if (known := self._known.get(mark.fingerprint))), None)
         if card is None or not record.candidates:
             return None
-        if any(record.fits(digits) for digits in self._card_tokens.get(card.token, ())):
+        if any(record.fits(digits) for digits in self._card_tokens.get(card.id, ())):
             return None
         first = (self._known.get(mark.fingerprint) for mark in record.candidates[0].marks)
-        return None if any(known is not None and known.token == card.token for known in first) else card.token
+        return None if card in first else card.id
 
-    def _remember(self, tokens: Mapping[bytes, Known]) -> None:
+    def _remember(self, tokens: Mapping[bytes, Token]) -> None:
         self._known.update(tokens)
         while len(self._known) > KNOWN_LIMIT:
             self._known.popitem(last=False)
 
-    async def _run(self, writes: Sequence[Write]) -> Sequence[list[Known] | BaseException]:
+    async def _run(self, writes: Sequence[Write]) -> Sequence[list[Token] | BaseException]:
         try:
             return await self._commit(writes)
         except Conflict:
             # One of them is out of date. Alone, each shows whether it is the one.
             return [await self._run_alone(write) for write in writes]
 
-    async def _run_alone(self, write: Write) -> list[Known] | BaseException:
+    async def _run_alone(self, write: Write) -> list[Token] | BaseException:
         try:
             # Each time another process may have taken one of the candidates.
             for _ in range(REPEATS + sum(len(record.candidates) for record in write.records)):
@@ -167,40 +180,59 @@ class Writer:
             return error
         return DatabaseUnavailable()
 
-    async def _commit(self, writes: Sequence[Write]) -> list[list[Known]]:
+    async def _commit(self, writes: Sequence[Write]) -> list[list[Token]]:
         batch = Rows(writes, self._known, self._card_tokens, self._cvc_attempts)
-        if self._chain is None:
-            self._chain = await open_chain(self._pool)
-        links = self._chain.link(batch.events)
-        try:
-            totals = await self._execute(batch.parts() | {"events": event_columns(links)})
-        except PanlessError:
-            self._chain = None
-            raise
-        self._chain.advance(links)
+        totals = await self.chained(batch.events, partial(self._execute, batch.parts()))
         self._remember(batch.new)
         self.statistics.batches += 1
         self.statistics.writes += len(writes)
+        if not totals:
+            return batch.tokens
         if crossed := [
             count for count, total in zip(batch.counts, totals, strict=True) if count.crossed(total, count.n)
         ]:
             self.crossed(crossed)
         return batch.tokens
 
-    async def _execute(self, parts: dict[str, list[list[object]]]) -> Sequence[int]:
+    async def chained(self, events: Sequence[Event], send: Callable[[Sequence[object]], Awaitable[Sent]]) -> Sent:
+        """Have events committed by `send`, which gets the parameters of their part, one caller after the other.
+
+        Where it raises Conflict nothing was written. After anything else nobody knows: then a new chain begins.
+        """
+        async with self._turn:
+            if self._chain is None:
+                self._chain = await open_chain(self._pool)
+            links = self._chain.link(events)
+            try:
+                sent = await send(event_parameters(links))
+            except Conflict:
+                raise
+            except BaseException:
+                self._chain = None
+                raise
+            self._chain.advance(links)
+            return sent
+
+    async def _execute(self, parts: Mapping[str, Sequence[object]], events: Sequence[object]) -> Sequence[int]:
         """Return the totals of what was counted."""
-        statement, parameters = compose(parts)
         self.statistics.statements += 1
         with translated():
-            try:
-                row = await self._pool.fetchrow(statement, *parameters)
-            except asyncpg.PostgresError as error:
-                if error.sqlstate == CONFLICT:
-                    raise Conflict(error.detail or "") from None
-                raise
-        return row["counted"] if row is not None and parts.get("counted") else ()
+            row = await self.ask(self._pool, *compose({**parts, "events": events}))
+        return row["counted"] if row is not None and "counted" in parts else ()
+
+    @staticmethod
+    async def ask(executor: Pool | Holding | Held, statement: str, parameters: Sequence[object]) -> Any:
+        """Return the row of a composed statement; raises Conflict if the vault is otherwise than it assumes."""
+        try:
+            return await executor.fetchrow(statement, *parameters)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == CONFLICT:
+                raise Conflict(error.detail or "") from None
+            raise
 
 
 def _fingerprints(record: NewRecord) -> list[bytes]:
-    marks = [*record.marks, *(mark for each in record.candidates for mark in each.marks)]
+    marks = record.marks
+    if record.candidates:
+        marks = [*marks, *(mark for each in record.candidates for mark in each.marks)]
     return [mark.fingerprint for mark in marks]

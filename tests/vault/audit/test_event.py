@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vault.audit.chain import Head, extend, leaf_hash
 from vault.audit.event import Event, Outcome, canonical, timestamp
@@ -48,22 +51,51 @@ def test_chained_again_the_vectors_come_out_the_same():
         head = link.head
 
 
+PLACE = {"chain": str(UUID(int=1)), "seq": 1, "prev": "00"}
+NAMES = ("action", "code", "tenant", "app", "route", "destination", "origin", "request_id", "operator", "reason")
+NAMES += ("policy", "rule", "certificate", "begins")
+
+
+def members(event: Event) -> dict:
+    return json.loads(event.body(**PLACE))
+
+
 def test_absent_members_are_left_out_and_every_other_one_is_there():
     at = datetime(2024, 7, 12, 8, 0, 0, 1, UTC)
-    assert Event(at=at, action="start", outcome=Outcome.PERMITTED).fields() == {
+    assert members(Event(at=at, action="start", outcome=Outcome.PERMITTED)) == PLACE | {
         "v": 1,
         "at": "2024-07-12T08:00:00.000001Z",
         "action": "start",
         "outcome": "permitted",
     }
-    names = ["code", "tenant", "app", "route", "destination", "origin", "request_id"]
-    full = Event(
-        at=at, action="reveal", outcome=Outcome.FAILED, tokens=("tok_1",), **{name: f"its {name}" for name in names}
+    full = Event(at=at, outcome=Outcome.FAILED, tokens=("tok_1",), **{name: f"its {name}" for name in NAMES})
+    found = members(full)
+    assert {name: found[name] for name in NAMES} == {name: f"its {name}" for name in NAMES}
+    assert found["tokens"] == ["tok_1"]
+    assert found["outcome"] == "failed"
+    assert {field.name for field in fields(Event)} <= set(found)
+
+
+texts = st.none() | st.text(st.characters(exclude_categories=()))
+
+
+@given(
+    st.datetimes(timezones=st.just(UTC)),
+    st.sampled_from(Outcome),
+    st.fixed_dictionaries(dict.fromkeys(NAMES, texts)),
+    st.lists(st.text(), max_size=3),
+    st.booleans(),
+)
+def test_the_body_is_canonical_json_of_its_members(at, outcome, named, tokens, continued):
+    named["action"] = named["action"] or "reveal"
+    event = Event(at=at, outcome=outcome, tokens=tuple(tokens), **named)
+    body = event.body(**PLACE, continues='[{"a":1}]' if continued else None)
+    assert canonical(json.loads(body)) == body.encode("ascii")
+    written = {"v": 1, "at": timestamp(at), "outcome": outcome.value, **PLACE, **named}
+    written |= {"tokens": tokens or None, "continues": [{"a": 1}] if continued else None}
+    assert json.loads(body) == json.loads(
+        json.dumps({name: each for name, each in written.items() if each is not None})
     )
-    fields = full.fields()
-    assert {name: fields[name] for name in names} == {name: f"its {name}" for name in names}
-    assert fields["tokens"] == ["tok_1"]
-    assert fields["outcome"] == "failed"
 
 
 def test_times_are_utc_with_microseconds_wherever_the_clock_stands():
@@ -91,4 +123,4 @@ def test_different_events_have_different_bodies():
         Event(**base | {"outcome": Outcome.DENIED}),
         Event(**base | {"at": at + timedelta(microseconds=1)}),
     ]
-    assert len({canonical(event.fields()) for event in events}) == len(events)
+    assert len({event.body(**PLACE) for event in events}) == len(events)

@@ -61,3 +61,12 @@ def test_new_keys_are_256_bits_and_differ():
     keys = {aead.new_key() for _ in range(100)}
     assert len(keys) == 100
     assert {len(key) for key in keys} == {32}
+
+
+def test_many_at_once_open_one_by_one_and_have_nonces_of_their_own():
+    cipher = aead.Cipher(KEY)
+    boxes = cipher.encrypt_all([(b"value", b"context"), (b"value", b"other"), (b"value", b"context")])
+    assert [cipher.decrypt(box, about) for box, about in zip(boxes, (b"context", b"other", b"context"), strict=True)]
+    assert len({box[:12] for box in boxes}) == 3
+    with pytest.raises(aead.DoesNotOpen):
+        cipher.decrypt(boxes[1], b"context")

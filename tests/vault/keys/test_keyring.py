@@ -276,3 +276,23 @@ async def test_a_key_past_its_time_in_the_cache_is_no_longer_in_memory(open_keyr
     gc.collect()
     held = [each for each in gc.get_objects() if isinstance(each, DataKey) and each.id == key_id]
     assert held == []
+
+
+async def test_keys_at_hand_are_let_go_with_their_time(open_keyring):
+    keyring = await open_keyring(cache_seconds=0.4)
+    keys = await keyring.tenant_keys("default", 1)
+    assert await keyring.tenant_keys("default", 1) is keys
+    async with asyncio.timeout(5):
+        while keyring._at_hand or keyring._opened._held:
+            await asyncio.sleep(0.02)
+    assert await keyring.tenant_keys("default", 1) is not keys
+    keyring.forget()
+    assert not keyring._at_hand
+
+
+async def test_uses_for_many_records_are_reserved_at_once(open_keyring, owner):
+    keyring = await open_keyring()
+    await keyring.tenant_keys("default", RESERVED_USES + 5)
+    assert await owner.fetchval("SELECT uses FROM data_keys WHERE purpose = 'seal'") == RESERVED_USES + 5
+    await keyring.tenant_keys("default", 1)
+    assert await owner.fetchval("SELECT uses FROM data_keys WHERE purpose = 'seal'") == 2 * RESERVED_USES + 5
