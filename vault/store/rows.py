@@ -161,7 +161,9 @@ class Rows:
             return _NO_LIMITS
         ends = packed.NULL if limits.lifetime is None else (self._now + limits.lifetime).isoformat()
         names = [None if each is None else " ".join(each) for each in (limits.routes, limits.gateways)]
-        return "\t".join([ends, str(limits.max_uses or packed.NULL), *map(packed.cell, names)])
+        return "\t".join(
+            [ends, packed.NULL if limits.max_uses is None else str(limits.max_uses), *map(packed.cell, names)]
+        )
 
     def _customer_rows(self) -> list[tuple[object, ...]]:
         named = {

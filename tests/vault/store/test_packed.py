@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.harness.verified import verified
 from vault.audit.event import Event, Outcome
+from vault.requests import TokenLimits
 from vault.store.packed import NULL, cell
 from vault.store.records import Content, Mark, NewRecord, Records
 from vault.store.writer import Write, Writer
@@ -47,3 +48,14 @@ async def test_what_is_absent_is_null(writer, owner):
     await writer.write(Write(lambda _: Event(at=datetime.now(UTC), action="test", outcome=Outcome.FAILED)))
     row = await owner.fetchrow("SELECT app, route, request_id, tokens FROM audit_events WHERE action = 'test'")
     assert tuple(row) == (None, None, None, [])
+
+
+@pytest.mark.parametrize("uses", [0, 3, None])
+async def test_limits_are_stored_as_they_are(writer, owner, uses):
+    content = Content(mint("tok"), uuid7(), b"sealed", None, None)
+    limits = TokenLimits(max_uses=uses, lifetime=timedelta(days=1), routes=("a", "b"), gateways=())
+    record = NewRecord([], "default", "pan", lambda: content, limits=limits)
+    told = Event(at=datetime.now(UTC), action="test", outcome=Outcome.PERMITTED)
+    await writer.write(Write(lambda _: told, [record]))
+    row = await owner.fetchrow("SELECT max_uses, expires_at - created_at, routes, gateways FROM tokens")
+    assert tuple(row) == (uses, timedelta(days=1), ["a", "b"], [])
