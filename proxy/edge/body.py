@@ -38,9 +38,7 @@ def plain_body(raw: bytes, headers: CIMultiDict[str], route: str, limit: int) ->
 
     Raises ContentEncodingUnsupported, ContentEncodingInvalid or BodyTooLarge.
     """
-    if "Content-Encoding" not in headers:
-        return raw
-    name = coding(headers.popall("Content-Encoding"))
+    name = coding(headers.popall("Content-Encoding", []))
     if name and name not in READABLE:
         raise ContentEncodingUnsupported(route=route)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 GZIP = 16 + zlib.MAX_WBITS
 READABLE = {"gzip", "x-gzip", "deflate"}
@@ -17,7 +18,7 @@ class InflatesTooFar(Exception):
     """More comes out than the limit allows."""
 
 
-def coding(values: list[str]) -> str:
+def coding(values: Sequence[str]) -> str:
     """Return the one coding that Content-Encoding headers name, in lower case; empty for none."""
     if not values:
         return ""

@@ -26,10 +26,13 @@ _REPLACED = frozenset(
 def forwarded(request: Request, exchange: Exchange) -> CIMultiDict[str]:
     """Return the request's headers for the application, with where the request came from (X-Forwarded-*)."""
     headers = end_to_end(request.lines, drop=_REPLACED)
-    before = headers.popall("X-Forwarded-For", [])
-    headers["X-Forwarded-For"] = ", ".join([*before, exchange.origin or "unknown"])
-    headers["X-Forwarded-Proto"] = request.client.scheme
+    before = headers.popall("X-Forwarded-For", ())
+    told = [
+        ("X-Forwarded-For", ", ".join([*before, exchange.origin or "unknown"])),
+        ("X-Forwarded-Proto", request.client.scheme),
+        (REQUEST_ID_HEADER, exchange.request_id),
+    ]
     if host := request.first("host"):
-        headers["X-Forwarded-Host"] = host
-    headers[REQUEST_ID_HEADER] = exchange.request_id
+        told.append(("X-Forwarded-Host", host))
+    headers.extend(told)
     return headers

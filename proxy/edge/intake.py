@@ -49,15 +49,16 @@ async def take(
         request.client.interim()
     media = _media(headers, route) if request.has_body else None
     whole = media is not None or tokenizes
-    name = coding(headers.getall("Content-Encoding", []))
-    raw = body = b""
-    if request.has_body and not whole and not signed and not _is_small(request, name):
+    if not request.has_body:
+        return Incoming(_message(target, headers, b"", None))
+    encodings = headers.getall("Content-Encoding", ())
+    name = coding(encodings) if encodings else ""
+    if not whole and not signed and not _is_small(request, name):
         if request.length is not None:
             headers["Content-Length"] = str(request.length)
         return Incoming(_message(target, headers, b"", None), stream_body(request), name)
-    if request.has_body:
-        raw = await read_body(request, limit=limits.body_bytes, seconds=limits.body_seconds)
-        body = plain_body(raw, headers, route.name, limits.body_bytes) if whole or not signed else raw
+    raw = await read_body(request, limit=limits.body_bytes, seconds=limits.body_seconds)
+    body = plain_body(raw, headers, route.name, limits.body_bytes) if encodings and (whole or not signed) else raw
     return Incoming(_message(target, headers, body, media), raw=raw)
 
 
