@@ -223,15 +223,15 @@ class ConnectHostUnknown(RequestError):
 class HeadTooLarge(RequestError):
     status = 431
     code = "head_too_large"
-    message = "The head of the proxy request is larger than {limit} bytes."
-    remedy = "Send fewer or shorter headers with CONNECT."
+    message = "The head of the request is larger than {limit} bytes."
+    remedy = "Send fewer or shorter headers."
 
 
 class HeadTimeout(RequestError):
     status = 408
     code = "head_timeout"
-    message = "The head of the proxy request did not arrive in time."
-    remedy = "Send CONNECT as soon as the connection is open."
+    message = "The head of the request did not arrive in time."
+    remedy = "Send it as soon as the connection is open."
 
 
 class HostMismatch(RequestError):
