@@ -245,8 +245,8 @@ class Panless:
     async def _listen(self, name: str, config: ListenerConfig | None, way: Way, key: str | None = None) -> None:
         if config is None:
             return
-        handler, shared = self._handling.handler(name, way), self._shared(key or name)
-        await self._begin(Listener(name, config, self._config, handler, shared))
+        server, shared = self._handling.server(name, way), self._shared(key or name)
+        await self._begin(Listener(name, config, self._config, server, shared))
 
     def _shared(self, key: str) -> int | None:
         return self._place.ports[key] if self._place is not None else None
@@ -269,8 +269,8 @@ class Panless:
         async def way(request: Request, exchange: Exchange) -> Answer:
             return await self._forward.handle(request, exchange)
 
-        handler, shared = self._handling.handler("forward", way), self._shared("forward")
-        await self._begin(ForwardListener(config, self._config, handler, opens, self._handling.note, shared=shared))
+        server, shared = self._handling.server("forward", way), self._shared("forward")
+        await self._begin(ForwardListener(config, self._config, server, opens, self._handling.note, shared=shared))
 
     @property
     def _forward(self) -> Forward:

@@ -76,6 +76,20 @@ class FramingConflict(RequestError):
     remedy = "Send either Content-Length or Transfer-Encoding: chunked (RFC 9112, section 6.3)."
 
 
+class HeadTooLarge(RequestError):
+    status = 431
+    code = "head_too_large"
+    message = "The head of the request is larger than {limit} bytes."
+    remedy = "Send fewer or shorter headers."
+
+
+class HeadTimeout(RequestError):
+    status = 408
+    code = "head_timeout"
+    message = "The head of the request did not arrive in time."
+    remedy = "Send it as soon as the connection is open."
+
+
 class TargetInvalid(RequestError):
     code = "target_invalid"
     message = "The request target is not a plain absolute path."
@@ -218,20 +232,6 @@ class ConnectHostUnknown(RequestError):
     remedy = (
         "Use a host that a route names; operators: add it to the route's `hosts`, with its port unless that is 443."
     )
-
-
-class HeadTooLarge(RequestError):
-    status = 431
-    code = "head_too_large"
-    message = "The head of the request is larger than {limit} bytes."
-    remedy = "Send fewer or shorter headers."
-
-
-class HeadTimeout(RequestError):
-    status = 408
-    code = "head_timeout"
-    message = "The head of the request did not arrive in time."
-    remedy = "Send it as soon as the connection is open."
 
 
 class HostMismatch(RequestError):

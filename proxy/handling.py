@@ -8,15 +8,16 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from proxy.edge.exchange import Exchange
+from proxy.edge.exchange import Exchange, new_request_id
 from proxy.edge.metrics import Metrics
 from proxy.edge.problem import problem
 from proxy.edge.relay import relay
 from proxy.edge.request_log import log_request
-from proxy.errors import ShuttingDown
+from proxy.errors import RequestError, ShuttingDown
 from proxy.serving.answer import Answer
 from proxy.serving.connection import Handler
 from proxy.serving.request import Request
+from proxy.serving.server import Server
 from vault.errors import PanlessError
 
 Way = Callable[[Request, Exchange], Awaitable[Answer]]
@@ -26,15 +27,13 @@ log = structlog.get_logger()
 
 
 class Handling:
-    """Makes handlers of ways. Once `stopping`, requests are refused but for those of the admin listener."""
+    """Makes servers of ways. Once `stopping`, requests are refused but for those of the admin listener."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.stopping = False
 
-    def handler(self, name: str, way: Way) -> Handler:
-        """Return the handler of the listener `name`."""
-
+    def _handler(self, name: str, way: Way) -> Handler:
         async def handle(request: Request) -> None:
             exchange = Exchange.begin(name, request)
             self._metrics.in_flight += 1
@@ -67,6 +66,19 @@ class Handling:
         if self.stopping:
             answer.closes = True
         return await relay(request, exchange, answer)
+
+    def server(self, name: str, way: Way) -> Server:
+        """Return the server of the listener `name`."""
+        return Server(self._handler(name, way), self._refusing(name))
+
+    def _refusing(self, name: str) -> Callable[[RequestError], Answer]:
+        def refuse(error: RequestError) -> Answer:
+            exchange = Exchange(name, new_request_id(), None)
+            answer = problem(error, exchange.request_id)
+            self.note(exchange, "-", answer.status, answer.code)
+            return answer
+
+        return refuse
 
     def note(self, exchange: Exchange, method: str, status: int, code: str) -> None:
         """Count and log a request that was answered."""

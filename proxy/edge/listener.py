@@ -9,20 +9,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from proxy.config import Config, ListenerConfig
-from proxy.edge.exchange import new_request_id
-from proxy.edge.problem import problem
-from proxy.errors import AddressUnavailable, ConfigInvalid, RequestError
-from proxy.serving.answer import Answer
-from proxy.serving.connection import Handler
+from proxy.errors import AddressUnavailable, ConfigInvalid
 from proxy.serving.server import Server
 
 # A connection that was accepted at the moment of a stop has to begin first, or its request would be lost.
 ACCEPTED_SECONDS = 0.05
-
-
-def refused(error: RequestError) -> Answer:
-    """Tell a client that what it sent cannot be read."""
-    return problem(error, new_request_id())
 
 
 class Listener:
@@ -32,13 +23,13 @@ class Listener:
     """
 
     def __init__(
-        self, name: str, config: ListenerConfig, whole: Config, handler: Handler, shared: int | None = None
+        self, name: str, config: ListenerConfig, whole: Config, http: Server, shared: int | None = None
     ) -> None:
         self.name = name
         self._shared = shared
         self._config = config
         self._tls = tls_context(name, config, whole)
-        self._http = Server(handler, refused)
+        self._http = http
         self._stop_seconds = whole.limits.stop_seconds
         self._server: asyncio.Server | None = None
         self.url = ""

@@ -9,9 +9,8 @@ from proxy.config import Config, ListenerConfig
 from proxy.edge.connect import Connect
 from proxy.edge.connection import Connection, Early, Opening, Tunnel
 from proxy.edge.exchange import Exchange
-from proxy.edge.listener import refused, shown_url, tls_context, unavailable
+from proxy.edge.listener import shown_url, tls_context, unavailable
 from proxy.serving.connection import Connection as ServedConnection
-from proxy.serving.connection import Handler
 from proxy.serving.request import Request
 from proxy.serving.server import Server
 
@@ -43,7 +42,7 @@ class ForwardListener:
         self,
         config: ListenerConfig,
         whole: Config,
-        handler: Handler,
+        http: Server,
         opens: Opens,
         account: Account,
         *,
@@ -58,7 +57,7 @@ class ForwardListener:
         self._account = account
         self._config = config
         self._tls = tls_context(self.name, config, whole)
-        self._http = Server(handler, refused)
+        self._http = http
         self._stop_seconds = whole.limits.stop_seconds
         self._server: asyncio.Server | None = None
 

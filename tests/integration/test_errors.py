@@ -156,6 +156,8 @@ async def test_malformed_requests(world, request_, code):
     assert json.loads(body)["code"] == code
     assert b"4242" not in answer
     assert world.app.received == []
+    logged = next(line for line in world.panless.log.splitlines() if json.loads(body)["request_id"] in line)
+    assert (json.loads(logged)["code"], json.loads(logged)["status"]) == (code, 400)
 
 
 async def test_body_that_never_ends_is_timed_out(world):

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from multidict import CIMultiDict
 
-from proxy.edge.listener import refused
-from proxy.errors import BodyIncomplete
+from proxy.edge.problem import problem
+from proxy.errors import BodyIncomplete, RequestError
 from proxy.serving import connection, sending
 from proxy.serving.answer import Answer, answer_of
 from proxy.serving.request import Request
@@ -41,6 +41,10 @@ class Client:
 
     async def rest(self) -> bytes:
         return await asyncio.wait_for(self.reader.read(), SECONDS)
+
+
+def refused(error: RequestError) -> Answer:
+    return problem(error, "req_refused")
 
 
 @asynccontextmanager
