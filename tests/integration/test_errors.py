@@ -8,6 +8,7 @@ import json
 import pytest
 
 from tests.harness.upstream import Answer
+from tests.harness.waiting import until
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -156,8 +157,13 @@ async def test_malformed_requests(world, request_, code):
     assert json.loads(body)["code"] == code
     assert b"4242" not in answer
     assert world.app.received == []
-    logged = next(line for line in world.panless.log.splitlines() if json.loads(body)["request_id"] in line)
-    assert (json.loads(logged)["code"], json.loads(logged)["status"]) == (code, 400)
+    request_id = json.loads(body)["request_id"]
+
+    async def logged() -> bool:
+        lines = [json.loads(line) for line in world.panless.log.splitlines() if request_id in line]
+        return [(line["code"], line["status"]) for line in lines] == [(code, 400)]
+
+    await until(logged)
 
 
 async def test_body_that_never_ends_is_timed_out(world):
