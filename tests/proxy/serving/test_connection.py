@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from proxy.edge.problem import problem
 from proxy.errors import BodyIncomplete, RequestError
-from proxy.serving import connection, sending
+from proxy.serving import receiving, sending
 from proxy.serving.answer import Answer, answer_of
 from proxy.serving.request import Request
 from proxy.serving.server import Server
@@ -144,7 +144,7 @@ async def test_what_is_left_of_a_body_that_nobody_read_is_dropped_and_the_connec
 
 
 async def test_a_client_that_sends_on_and_on_after_its_answer_is_cut_off(monkeypatch):
-    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(receiving, "LINGER_SECONDS", 0.05)
 
     async def early(_request: Request) -> Answer:
         return answer_of("early", "text/plain")
@@ -158,7 +158,7 @@ async def test_a_client_that_sends_on_and_on_after_its_answer_is_cut_off(monkeyp
 
 
 async def test_a_head_that_does_not_end_is_answered_and_the_connection_closed(monkeypatch):
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(receiving, "HEAD_SECONDS", 0.05)
     async with serving(echo) as connect:
         client = await connect()
         client.send(b"GET / HTTP/1.1\r\nHost:")
@@ -168,7 +168,7 @@ async def test_a_head_that_does_not_end_is_answered_and_the_connection_closed(mo
 
 
 async def test_a_connection_that_nobody_uses_is_closed(monkeypatch):
-    monkeypatch.setattr(connection, "KEEP_SECONDS", 0.05)
+    monkeypatch.setattr(receiving, "KEEP_SECONDS", 0.05)
     async with serving(echo) as connect:
         fresh, used = await connect(), await connect()
         used.send(GET % 1)
