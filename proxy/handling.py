@@ -23,7 +23,18 @@ from vault.errors import PanlessError
 Way = Callable[[Request, Exchange], Awaitable[Answer]]
 """Returns what the client got or, where nothing was sent yet, gets."""
 
+# As nginx counts requests that were not answered, or not to the end.
+CLOSED = 499
+CLIENT_GONE = "client_gone"
+
 log = structlog.get_logger()
+
+
+class BrokenOff(ConnectionResetError):
+    """An answer that cannot be made whole any more, with the code of what went wrong."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
 
 
 class Handling:
@@ -39,6 +50,10 @@ class Handling:
             self._metrics.in_flight += 1
             try:
                 answer = await self._answer(request, exchange, way)
+            except (ConnectionError, asyncio.CancelledError) as error:
+                code = error.code if isinstance(error, BrokenOff) else CLIENT_GONE
+                self.note(exchange, request.method, CLOSED, code)
+                raise
             finally:
                 self._metrics.in_flight -= 1
             self.note(exchange, request.method, answer.status, answer.code)
@@ -61,7 +76,7 @@ class Handling:
         if request.answered:
             # Part of an answer is out. Only a broken connection tells the client that it is not whole.
             log.warning("answer_broken_off", request_id=exchange.request_id, code=refusal.code)
-            raise ConnectionResetError
+            raise BrokenOff(refusal.code)
         answer = problem(refusal, exchange.request_id)
         if self.stopping:
             answer.closes = True

@@ -89,8 +89,7 @@ class Webhooks:
             raise
 
     async def _body(self, request: Request) -> bytes:
-        if request.expects:
-            request.client.interim()
+        request.ask_for_body()
         if not request.has_body:
             return b""
         return await read_body(request, limit=self._limits.body_bytes, seconds=self._limits.body_seconds)

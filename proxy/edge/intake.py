@@ -45,8 +45,7 @@ async def take(
     `tokenizes`: the body may have to be changed wherever a card number stands. `signed`: it is needed to check and to
     make a signature, and stays in its Content-Encoding unless something in it may be replaced. Raises a RequestError.
     """
-    if request.expects:
-        request.client.interim()
+    request.ask_for_body()
     media = _media(headers, route) if request.has_body else None
     whole = media is not None or tokenizes
     if not request.has_body:

@@ -172,6 +172,5 @@ async def _body(request: Request) -> bytes:
         raise ContentTypeUnsupported(route=NAME)
     if "Content-Encoding" in request.headers:
         raise FieldsRequestInvalid(problem="its body is compressed")
-    if request.expects:
-        request.client.interim()
+    request.ask_for_body()
     return await read_body(request, limit=BODY_BYTES, seconds=BODY_SECONDS)

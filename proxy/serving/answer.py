@@ -14,7 +14,8 @@ from multidict import CIMultiDict
 
 from proxy.wire.heads import head
 
-_BODILESS = {204, 304}
+_NO_CONTENT = 204
+_BODILESS = {_NO_CONTENT, 304}
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
@@ -64,7 +65,7 @@ def answer_head(answer: Answer, framing: str, connection: str) -> bytes:
     dated = False
     for name, value in answer.headers.items():
         lower = name.lower()
-        if lower in _FRAMING and (framing or lower != "content-length"):
+        if lower in _FRAMING and (framing or lower != "content-length" or answer.status == _NO_CONTENT):
             continue
         dated = dated or lower == "date"
         lines.append(f"{name}: {value}")

@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         self.more = self._inlet.more
         self._transport: asyncio.Transport = _NOWHERE
         self._serving: asyncio.Task[None] | None = None
+        self._is_lost = self._is_over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -65,9 +66,15 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature; it may quote
         # What is being handled goes on: a gateway may have done its work.
+        self._is_lost = True
         self._outlet.close()
         self._inlet.close()
-        self._server.left(self)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Tell the server once the connection is lost and nothing is being handled any more."""
+        if self._is_lost and (self._is_over or self._inlet.is_idle):
+            self._server.left(self)
 
     def pause_writing(self) -> None:
         self._outlet.is_full = True
@@ -82,8 +89,10 @@ class Connection(asyncio.Protocol):
     def send(self, request: Request, answer: Answer) -> Awaitable[None]:
         """Send the answer to a request; raises ConnectionError if nobody is there any more, or what the body does."""
         inlet = self._inlet
-        if not request.keep_alive or self._server.is_stopping or inlet.has_ended or inlet.refusal is not None:
+        if not request.keep_alive or self._server.is_stopping or inlet.has_ended or request.failed:
             answer.closes = True
+        if request.expects and not request.is_whole:
+            answer.closes = True  # whether the body comes, the client alone knows
         if answer.closes:
             request.keep_alive = False
         return self._outlet.send(request, answer)
@@ -106,13 +115,15 @@ class Connection(asyncio.Protocol):
                 await handler(request)
                 await inlet.done(request)
                 if not request.keep_alive:
-                    break
+                    return
             if inlet.refusal is not None:
                 await self._tell(inlet.refusal)
         except ConnectionError:
-            self._transport.abort()
+            self._outlet.reset()
         finally:
+            self._is_over = True
             self._transport.close()
+            self._leave()
 
     async def _tell(self, error: RequestError) -> None:
         """Answer what cannot be read, and close once the client has got that."""

@@ -16,6 +16,8 @@ LINGER_SECONDS = 5.0
 REFUSED_SECONDS = 1.0
 # So many bytes of a body wait for whoever reads it; then the client has to wait.
 _HIGH = 256 * 1024
+# So much is read at once: of very small requests, these are some hundred.
+_SLICE = 16 * 1024
 
 
 class Inlet:
@@ -31,6 +33,7 @@ class Inlet:
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None  # for a request
         self._reading: asyncio.Future[None] | None = None  # for more of a body
+        self._unread = b""  # requests that came with others, which wait themselves
         self._is_busy = False
         self._is_paused = False
         self._times_head = False
@@ -40,7 +43,7 @@ class Inlet:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being handled, and nothing of a request has come."""
-        return not (self._is_busy or self._reader.requests or self._reader.in_head)
+        return not (self._is_busy or self._reader.requests or self._reader.in_head or self._unread)
 
     def open(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -49,41 +52,66 @@ class Inlet:
         """Take what has arrived."""
         if self.has_ended or self.refusal is not None:
             return
-        reader = self._reader
+        if self._unread:
+            self._unread += data
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Read requests until one waits for its turn; the rest is read when it has it."""
+        reader, at = self._reader, 0
         try:
-            reader.feed(data)
+            while at < len(data) and not self._unread:
+                end = len(data) if reader.in_body else at + _SLICE
+                reader.feed(data[at:end] if at or end < len(data) else data)
+                at = end
+                if at < len(data) and self._has_waiting:
+                    self._unread = data[at:]
         except RequestError as error:
             self._refuse(error)
-        newest = reader.newest
-        if newest is not None:
-            self._wake(self._reading)
-            if newest.held > _HIGH or len(reader.requests) > (not self._is_busy):
-                self._pause()
+        self._wake(self._reading)
+        if self._has_waiting or (reader.newest is not None and reader.newest.held > _HIGH):
+            self._pause()
         if reader.in_head and not self._is_busy and not self._times_head:
             self._times_head = True
             self._deadline.set(self._loop.time() + HEAD_SECONDS)
         self._wake(self._waiter)
 
+    @property
+    def _has_waiting(self) -> bool:
+        return len(self._reader.requests) > (not self._is_busy)
+
+    def _take_unread(self) -> None:
+        data, self._unread = self._unread, b""
+        self._take(data)
+        if self.has_ended and not self._unread:
+            self._break_body()
+
     def end(self) -> None:
-        """Nothing more comes."""
+        """Nothing more comes; what has come still counts."""
         self.has_ended = True
-        self._break_body()
+        if not self._unread:
+            self._break_body()
         self._wake(self._waiter)
 
     def close(self) -> None:
         """Nobody is there any more."""
+        self._unread = b""
         self._deadline.cancel()
         self.end()
 
     async def next(self) -> Request | None:
         """Return the next request, which is being handled until `done`; None if there is none to come."""
         requests = self._reader.requests
+        if not self._times_head:
+            self._deadline.set(self._loop.time() + KEEP_SECONDS)
         while not requests:
+            if self._unread and self.refusal is None:
+                self._take_unread()
+                continue
             if self.refusal is not None or self.has_ended:
                 return None
             self._resume()
-            if not self._times_head:
-                self._deadline.set(self._loop.time() + KEEP_SECONDS)
             self._waiter = self._loop.create_future()
             await self._waiter
         self._times_head = False
@@ -109,6 +137,9 @@ class Inlet:
 
     async def more(self) -> None:
         """Wait until more of a body is there, or it is known that no more comes."""
+        if self._unread:
+            self._take_unread()
+            return
         self._resume()
         waiter = self._reading = self._loop.create_future()
         try:

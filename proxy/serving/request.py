@@ -34,7 +34,8 @@ class Client(Protocol):
 class Request:
     """`target` is the request target as it came; `lines` are the headers, in order.
 
-    `length` is what Content-Length says. `pieces` is what has come of the body and nobody has taken, `held` their size.
+    `expects`: the client waits to be asked for the body. `length` is what Content-Length says. `pieces` is what has
+    come of the body and nobody has taken, `held` their size.
     """
 
     __slots__ = (
@@ -80,6 +81,12 @@ class Request:
     def query(self) -> MultiDict[str]:
         """The query, read as a form."""
         return MultiDict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
+
+    def ask_for_body(self) -> None:
+        """Ask for the body if the client waits for that (RFC 9110, section 10.1.1)."""
+        if self.expects:
+            self.expects = False
+            self.client.interim()
 
     def take(self) -> bytes:
         """Return what there is of the body."""

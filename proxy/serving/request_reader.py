@@ -15,7 +15,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.errors import FramingConflict, HeadTooLarge, RequestError, RequestMalformed
 from proxy.serving.request import Client, Request
-from proxy.wire.heads import Header, header
+from proxy.wire.heads import Header, header, is_chunked
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
@@ -51,38 +51,49 @@ class RequestReader:
         """Whether a part of a head has come, and not all of it."""
         return self._in_head
 
+    @property
+    def in_body(self) -> bool:
+        """Whether more of a body is to come."""
+        return not self._in_head and self.newest is not None and not self.newest.is_whole
+
     def feed(self, data: bytes) -> None:
         """Take what has arrived; raises a RequestError, after which what came before it still counts."""
         self._piece = len(data)
         self._barren += len(data)
         self._parse(data)
-        if self._barren > MAX_HEAD_BYTES and not self._is_between():
+        if self._barren > MAX_HEAD_BYTES and (self._in_head or self.in_body):
             raise HeadTooLarge(limit=MAX_HEAD_BYTES)
 
-    def _is_between(self) -> bool:
-        return not self._in_head and (self.newest is None or self.newest.is_whole)
-
     def _parse(self, data: bytes) -> None:
+        rest: bytes | memoryview | None = data
+        try:
+            while rest is not None:
+                rest = self._rest(rest)
+        except HttpParserError as error:
+            raise self._refused(error) from None
+
+    def _rest(self, data: bytes | memoryview) -> memoryview | None:
+        """Read on; return what is left behind a request with an Upgrade."""
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._resume(data[upgrade.args[0] :])
-        except HttpParserError as error:
-            raise self._refused(error) from None
+            self._resume()
+            return memoryview(data)[upgrade.args[0] :]
+        return None
 
     def _refused(self, error: HttpParserError) -> RequestError:
         if self._refusal is not None:
             return self._refusal
         return FramingConflict() if _conflicts(str(error)) else RequestMalformed()
 
-    def _resume(self, rest: bytes) -> None:
+    def _resume(self) -> None:
         """Read the body of a request with an Upgrade, which the parser takes for another protocol's."""
         framing = b"Transfer-Encoding: chunked"
         if _CODING not in self._noted:
             framing = b"Content-Length: %d" % (self.newest.length or 0 if self.newest is not None else 0)
         self._upgrades, self._resumes = False, True
         self._parser = HttpRequestParser(self)
-        self._parse(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n" + rest)
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
 
     # What the parser calls.
 
@@ -139,7 +150,7 @@ class RequestReader:
         if _CODING in noted:
             if _LENGTH in noted:
                 self._refuse(FramingConflict())
-            if noted[_CODING].lower() != "chunked" or version == "1.0":
+            if not is_chunked(noted[_CODING]) or version == "1.0":
                 self._refuse(RequestMalformed())
         if max(self._barren, self._piece) > MAX_HEAD_BYTES or len(self._headers) > MAX_HEADERS:
             size = len(self._url) + sum(len(name) + len(value) + 4 for _, name, value in self._headers)

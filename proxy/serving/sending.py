@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 from proxy.serving.answer import Answer, answer_head, has_body
@@ -13,6 +15,10 @@ from proxy.wire.heads import LAST_CHUNK, chunk
 STALL_SECONDS = 60.0
 # Copied into one piece with its head.
 _SMALL = 64 * 1024
+_PIECE = 256 * 1024
+
+
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class ClientGone(ConnectionResetError):
@@ -42,7 +48,16 @@ class Outlet:
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
 
-    def write(self, data: bytes) -> None:
+    def reset(self) -> None:
+        """Close such that what was sent does not look whole, even where the end of the connection is that of a body."""
+        transport = self._transport
+        if transport is not None:
+            sock = transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            transport.abort()
+
+    def write(self, data: bytes | memoryview) -> None:
         """Write; raises ClientGone."""
         if self._transport is None or self._transport.is_closing():
             raise ClientGone
@@ -61,11 +76,19 @@ class Outlet:
             small = len(body) <= _SMALL
             self._begin(request, head + body if small else head)
             if not small:
-                self.write(body)
+                await self._write_in_pieces(body)
         else:
             await self._stream(request, answer, body)
         if self.is_full:
             await self._drained()
+
+    async def _write_in_pieces(self, body: bytes) -> None:
+        """Who takes some of it in time gets the rest, too."""
+        whole = memoryview(body)
+        for at in range(0, len(body), _PIECE):
+            self.write(whole[at : at + _PIECE])
+            if self.is_full:
+                await self._drained()
 
     def _begin(self, request: Request, data: bytes) -> None:
         self.write(data)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from proxy.errors import RequestError
 from proxy.serving.answer import Answer
 from proxy.serving.connection import Connection, Handler
+
+# What was cut off ends in this time.
+_CUT_SECONDS = 1.0
 
 
 class Server:
@@ -42,3 +46,6 @@ class Server:
         except TimeoutError:
             for connection in list(self.connections):
                 connection.abort()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CUT_SECONDS):
+                    await self._alone.wait()

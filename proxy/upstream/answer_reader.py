@@ -15,7 +15,7 @@ from enum import Enum
 
 from httptools import HttpParserError, HttpResponseParser
 
-from proxy.wire.heads import Header, header
+from proxy.wire.heads import Header, header, is_chunked
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
@@ -129,7 +129,7 @@ class AnswerReader:
                 self._framed = True
             case "transfer-encoding":
                 self._framed = True
-                self._codings.append(line[2].lower())
+                self._codings.append(line[2])
             case "keep-alive":
                 self.keep_alive = line[2]
 
@@ -142,7 +142,7 @@ class AnswerReader:
             return
         if len(self.headers) > MAX_HEADERS or status < 100 or self._parser.get_http_version() not in _VERSIONS:
             raise AnswerMalformed
-        if (self._codings and self._codings != ["chunked"]) or not _is_reason(self.reason):
+        if (self._codings and not is_chunked(",".join(self._codings))) or not _is_reason(self.reason):
             raise AnswerMalformed
         self._framed = self._framed or status in _BODILESS
         self.state = State.BODY

@@ -27,6 +27,11 @@ def first(headers: Sequence[Header], name: str) -> str | None:
     return None
 
 
+def is_chunked(codings: str) -> bool:
+    """Tell whether what a Transfer-Encoding says is `chunked`; some signs beyond ASCII are lower-case letters of it."""
+    return codings.isascii() and codings.lower() == "chunked"
+
+
 def head(lines: list[str]) -> bytes:
     """Return the bytes of a head: its first line, and one line for each header. Raises HeadInvalid."""
     text = "\r\n".join(lines)
