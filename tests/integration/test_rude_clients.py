@@ -72,16 +72,18 @@ async def test_many_requests_that_are_never_forwarded_are_each_answered(world):
 )
 async def test_a_request_whose_client_went_away_is_done_and_logged(world, leaves, expected):
     world.app.answer = Answer(delay=0.3)
-    before = len(world.panless.log)
+    name = f"leaves-{expected[0]}"
     _, writer = await _connect(world.inbound)
-    writer.write(CHECKOUT % (b"1.1", len(CARD), CARD))
+    writer.write(
+        (CHECKOUT % (b"1.1", len(CARD), CARD)).replace(b"Host: x", b"Host: x\r\nX-Request-Id: " + name.encode())
+    )
 
     async def arrived() -> bool:
         return len(world.app.received) == 1
 
     async def logged() -> bool:
-        lines = [json.loads(line) for line in world.panless.log[before:].splitlines()]
-        return [(each["status"], each["code"]) for each in lines if each["event"] == "request"] == [expected]
+        lines = [json.loads(line) for line in world.panless.log.splitlines() if name in line]
+        return [(each["status"], each["code"]) for each in lines] == [expected]
 
     await until(arrived)
     leaves(writer)
