@@ -62,7 +62,7 @@ class Inlet:
         reader, at = self._reader, 0
         try:
             while at < len(data) and not self._unread:
-                end = len(data) if reader.in_body else at + _SLICE
+                end = at + _SLICE
                 reader.feed(data[at:end] if at or end < len(data) else data)
                 at = end
                 if at < len(data) and self._has_waiting:
