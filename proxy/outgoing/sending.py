@@ -77,6 +77,7 @@ class Sending:
         self._metrics = metrics
         self._policy = policy
         self._answering = Answering(vault, metrics, answer_bytes)
+        self._own: dict[str, Sequence[Secret]] = {}
 
     async def decide(
         self, principal: Principal, route: OutboundRoute, exchange: Exchange, kinds: frozenset[str] | None = None
@@ -189,11 +190,17 @@ class Sending:
         ]
         if not secrets:
             return []
-        others = list(without(secrets, order.plan.everything_else()))
+        others = without(secrets, order.plan.everything_else())
         if holds_guess(others, secrets):
             await self._vault.record_denial(permit.refused(ValueGuessed.code), order.exchange.context)
             raise ValueGuessed(route=order.route.name)
-        return [*worth_searching(others, secrets), *_own(order.route)]
+        return [*worth_searching(others, secrets), *self._own_of(order.route)]
+
+    def _own_of(self, route: OutboundRoute) -> Sequence[Secret]:
+        own = self._own.get(route.name)
+        if own is None:
+            own = self._own[route.name] = _own(route)
+        return own
 
     def _expected(self, outgoing: _Outgoing, exchange: Exchange) -> Expected | None:
         """Return the certificate that the reveal was recorded with; of another one there is an event of its own."""
