@@ -68,7 +68,7 @@ class Opening:
 
     async def by_token(self, references: Sequence[Reference], tenant: str) -> list[Reference]:
         """Return the references with the tokens that their digits are; raises NotAToken for digits that are none."""
-        if all(each.digits is None for each in references):
+        if not [each for each in references if each.digits is not None]:
             return list(references)
         changes = await self._keyring.changes()
         key = (await self._keyring.fingerprint_keys(tenant)).active

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from vault.frozen import frozen
 from vault.rules import Action, Rule, version_of
 
 BY_ROUTE = "(the route's apps)"
 NO_RULE = "(no rule allows it)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Principal:
     """An authenticated application and the tenant whose tokens it may use. No name: whoever reaches a listener."""
 
@@ -27,7 +28,7 @@ class Principal:
     tenant: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Denial:
     """Not allowed; `code` says why, `rule` and `policy` (its version) by what."""
 
@@ -40,7 +41,7 @@ class Denial:
     policy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Permit:
     """Allowed: these tokens may be revealed on this route towards this destination (host and port).
 
@@ -69,6 +70,11 @@ class Policy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", version_of(self.rules))
+
+    @property
+    def looks_at_kinds(self) -> bool:
+        """Whether another decision may be made once the kinds of the values are known, or at another time."""
+        return bool(self.rules)
 
     def decide(self, principal: Principal, action: Action, destination: str) -> Permit | Denial:
         """Decide. With kinds that are not known yet: whether there may be values that are allowed."""

@@ -52,10 +52,9 @@ class Answering:
 
         `whole`: the body has to be all there, because it is kept.
         """
-        mode = Mode(route.guard)
-        if not (whole or secrets or mode is Mode.TOKENIZE or _is_small(answer)):
-            return await self._streaming(exchange, route, answer, mode)
-        return await self._whole(exchange, route, answer, secrets, tenant)
+        if whole or secrets or _is_small(answer) or (mode := Mode(route.guard)) is Mode.TOKENIZE:
+            return await self._whole(exchange, route, answer, secrets, tenant)
+        return await self._streaming(exchange, route, answer, mode)
 
     async def _whole(
         self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, secrets: Sequence[Secret], tenant: str

@@ -166,12 +166,13 @@ class Sending:
     async def _revealed(self, order: Order) -> _Outgoing:
         plan, route, permit, exchange = order.plan, order.route, order.permit, order.exchange
         wanted = order.references
-        if wanted:
-            kinds = frozenset(reference.kind.name for reference in wanted)
-            permit = await self.decide(permit.principal, route, exchange, kinds)
-            permit = replace(permit, certificate=await self._upstream.certificate(route))
         revealed: Sequence[Revealed] = []
         if wanted:
+            if self._policy.looks_at_kinds:
+                kinds = frozenset([reference.kind.name for reference in wanted])
+                permit = await self.decide(permit.principal, route, exchange, kinds)
+            if (certificate := await self._upstream.certificate(route)) is not None:
+                permit = replace(permit, certificate=certificate)
             revealed = await self._vault.reveal(wanted, permit, exchange.context, again=order.again)
         for reference in wanted:
             self._metrics.values.count("reveal", reference.kind.name)
