@@ -218,7 +218,10 @@ class Sending:
 def carries_key(message: Message) -> bool:
     """Tell whether a Panless key stands in the target or the body, escaped or not."""
     target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
-    return any(_key(each) or (not is_plain(each) and _key(View(decoded(each)).text)) for each in (target, message.body))
+    for each in (target, message.body):
+        if _key(each) or (not is_plain(each) and _key(View(decoded(each)).text)):
+            return True
+    return False
 
 
 def _say(error: PanlessError, order: Order) -> None:

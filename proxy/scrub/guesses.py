@@ -34,8 +34,10 @@ def without(secrets: Sequence[Secret], pieces: Iterable[bytes | memoryview]) -> 
 
 def holds_guess(data: bytes, secrets: Sequence[Secret]) -> bool:
     """Tell whether a request's other parts hold a card that it reveals, or a number that could be meant for it."""
+    if not may_hold_number(data) and all(map(_is_code_or_long_number, secrets)):  # nearly always
+        return False
     cards = [each for each in secrets if not _is_code(each)]
-    if not cards or (all(map(_is_long_number, cards)) and not may_hold_number(data)):  # nearly always
+    if not cards:
         return False
     return _holds_number(data, _ends(cards)) or Scrubber(cards).found_in(data)
 
@@ -78,6 +80,6 @@ def _is_code(secret: Secret) -> bool:
     return len(expose(secret.value)) <= _CODE_DIGITS
 
 
-def _is_long_number(secret: Secret) -> bool:
+def _is_code_or_long_number(secret: Secret) -> bool:
     value = expose(secret.value)
-    return len(value) >= FEWEST and value.isascii() and value.isdigit()
+    return len(value) <= _CODE_DIGITS or (len(value) >= FEWEST and value.isascii() and value.isdigit())

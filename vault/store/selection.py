@@ -38,7 +38,9 @@ class Selection:
     def wanted(self) -> Wanted:
         """Return what has to be looked up."""
         tokens = frozenset([each.token.id for each in self.references if each.token is not None])
-        cards = frozenset([card.id for each in self.references if (card := self._card(each)) is not None])
+        cards = frozenset(
+            [card.id for each in self.references if each.token is None and (card := self._card(each)) is not None]
+        )
         return Wanted(tokens, cards)
 
     def _card(self, reference: Reference) -> Token | None:
