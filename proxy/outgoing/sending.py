@@ -148,7 +148,7 @@ class Sending:
         match of_answer(status, protected=order.protected, in_doubt=sent.answer.in_doubt):
             case Effect.NONE:
                 await self._give_back(order, sent.revealed)
-            case Effect.DEFINITE if status != CONFLICT and sent.revealed:
+            case Effect.DEFINITE if status != CONFLICT and [each for each in sent.revealed if each.lease is not None]:
                 # A conflict may be with an earlier request, whose answer is still to come.
                 await self._written(order, self._vault.settle(sent.revealed))
 
@@ -218,7 +218,7 @@ class Sending:
 def carries_key(message: Message) -> bool:
     """Tell whether a Panless key stands in the target or the body, escaped or not."""
     target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
-    for each in (target, message.body):
+    for each in (target, message.body):  # noqa: SIM110  # a generator would cost more than the search
         if _key(each) or (not is_plain(each) and _key(View(decoded(each)).text)):
             return True
     return False

@@ -24,7 +24,7 @@ _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 
 def without(secrets: Sequence[Secret], pieces: Iterable[bytes | memoryview]) -> bytes:
-    """Return the pieces as lines, without the card-shaped tokens of the secrets: they begin and end as their cards may."""
+    """Return the pieces as lines, without the card-shaped tokens of the secrets: they begin and end as cards may."""
     data = b"\n".join(pieces)
     for each in secrets:
         if each.token.isdigit():

@@ -80,7 +80,7 @@ class Selection:
             raise TokenOfOtherTenant(token=str(reference.token))
         if not self._usable(row, now):
             raise TokenExpired(token=str(reference.token))
-        if not self._is_for_here(row):
+        if (row.routes is not None or row.gateways is not None) and not self._is_for_here(row):
             raise TokenNotForRoute(token=str(reference.token))
         return row
 
