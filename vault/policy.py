@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vault.frozen import frozen
 from vault.rules import Action, Rule, version_of
 
 BY_ROUTE = "(the route's apps)"
 NO_RULE = "(no rule allows it)"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Principal:
     """An authenticated application and the tenant whose tokens it may use. No name: whoever reaches a listener."""
 
@@ -28,7 +27,7 @@ class Principal:
     tenant: str
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Denial:
     """Not allowed; `code` says why, `rule` and `policy` (its version) by what."""
 
@@ -41,7 +40,7 @@ class Denial:
     policy: str | None = None
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Permit:
     """Allowed: these tokens may be revealed on this route towards this destination (host and port).
 

@@ -21,7 +21,7 @@ from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
 from proxy.rewrite.reference import new_values
 from proxy.routes import OutboundRoute
-from proxy.scrub.scrubber import Scrubber, Secret
+from proxy.scrub.scrubber import Scrubber, Secret, may_hold
 from proxy.serving.answer import PHRASES, Answer
 from proxy.upstream.answer import check_searchable, read_whole, scrubbed
 from proxy.upstream.flight import GatewayAnswer, read_answer
@@ -60,14 +60,13 @@ class Answering:
         self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, secrets: Sequence[Secret], tenant: str
     ) -> Answer:
         whole = await read_whole(answer, route, self._answer_bytes)
-        scrubber = Scrubber(secrets)
-        if secrets and len(whole.message.body) <= SMALL_BODY:
+        if secrets:
             check_searchable(answer, route)
-            if not scrubber.may_be_in(whole.words()):  # nearly always: then no card number is, either
-                headers, body = whole.sent(whole.message)
-                return Answer(answer.status, _clean_reason(answer, scrubber), headers, body)
+        if len(whole.message.body) <= SMALL_BODY and not may_hold(whole.words(), secrets):  # nearly always
+            headers, body = whole.sent(whole.message)  # the guard would find nothing, either
+            return Answer(answer.status, _clean_reason(answer, secrets), headers, body)
         mode = Mode(route.guard)
-        message = scrubbed(answer, whole, scrubber, route) if secrets else whole.message
+        message = scrubbed(answer, whole, Scrubber(secrets), route) if secrets else whole.message
         try:
             known = {each.token for each in secrets}
             plan = await self._guard.judge(await _searched(message, route), mode, exchange, known)
@@ -77,7 +76,7 @@ class Answering:
             tokens = await self._vault.tokenize(new_values(plan), tenant, exchange.context)
             message = plan.fill([token.shown for token in tokens])
         headers, body = whole.sent(message)
-        return Answer(answer.status, _clean_reason(answer, scrubber), headers, body)
+        return Answer(answer.status, _clean_reason(answer, secrets), headers, body)
 
     async def _streaming(self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, mode: Mode) -> Answer:
         headers: CIMultiDict[str] = end_to_end(answer.lines)
@@ -89,9 +88,9 @@ class Answering:
         return Answer(answer.status, mask(answer.reason or ""), headers, body)
 
 
-def _clean_reason(answer: GatewayAnswer, scrubber: Scrubber) -> str:
+def _clean_reason(answer: GatewayAnswer, secrets: Sequence[Secret]) -> str:
     reason = answer.reason
-    return reason if reason == PHRASES.get(answer.status) else mask(scrubber.clean_text(reason))
+    return reason if reason == PHRASES.get(answer.status) else mask(Scrubber(secrets).clean_text(reason))
 
 
 def _is_small(answer: GatewayAnswer) -> bool:

@@ -201,9 +201,7 @@ def _uuids(numbers: Iterable[int]) -> str:
     return " ".join([f"{number:032x}" for number in numbers])
 
 
-def _answer(
-    wanted: Wanted, by_token: Mapping[int, SealedRow], by_card: Mapping[int, Sequence[int]]
-) -> list[SealedRow]:
+def _answer(wanted: Wanted, by_token: Mapping[int, SealedRow], by_card: Mapping[int, Sequence[int]]) -> list[SealedRow]:
     """Return the rows that one request wants, each once."""
     if not wanted.cards:
         return [by_token[token] for token in wanted.tokens if token in by_token]

@@ -10,7 +10,7 @@ import pytest
 from proxy.guard.search import search
 from proxy.scrub import guesses
 from proxy.scrub.guesses import holds_guess, worth_searching
-from proxy.scrub.scrubber import Scrubber, Secret
+from proxy.scrub.scrubber import Scrubber, Secret, may_hold
 from vault.sensitive import Sensitive
 
 PAN, CODE, TEXT = "4242424242424242", "731", "sk_te/st+=="
@@ -67,7 +67,7 @@ def test_what_a_glance_passes_over_holds_nothing(seed):
     for _ in range(800):
         body, header = _data(source), _data(source)
         scrubber = Scrubber(SECRETS)
-        if not scrubber.may_be_in(body + b"\n" + header):
+        if not may_hold(body + b"\n" + header, SECRETS):
             passed += 1
             for each in (body, header):
                 assert scrubber.clean(each) is each
