@@ -77,7 +77,7 @@ class Sending:
         self._metrics = metrics
         self._policy = policy
         self._answering = Answering(vault, metrics, answer_bytes)
-        self._own: dict[str, Sequence[Secret]] = {}
+        self._own: dict[str, Sequence[Secret]] = {}  # by the secrets of the configuration
 
     async def decide(
         self, principal: Principal, route: OutboundRoute, exchange: Exchange, kinds: frozenset[str] | None = None
@@ -195,12 +195,13 @@ class Sending:
         if holds_guess(others, secrets):
             await self._vault.record_denial(permit.refused(ValueGuessed.code), order.exchange.context)
             raise ValueGuessed(route=order.route.name)
-        return [*worth_searching(others, secrets), *self._own_of(order.route)]
+        return [*worth_searching(others, secrets), *self._own_of(order.route.credential.secret)]
 
-    def _own_of(self, route: OutboundRoute) -> Sequence[Secret]:
-        own = self._own.get(route.name)
-        if own is None:
-            own = self._own[route.name] = _own(route)
+    def _own_of(self, secret: str | None) -> Sequence[Secret]:
+        if secret is None:
+            return ()
+        if (own := self._own.get(secret)) is None:
+            own = self._own[secret] = _own(secret)
         return own
 
     def _expected(self, outgoing: _Outgoing, exchange: Exchange) -> Expected | None:
@@ -230,10 +231,7 @@ def _say(error: PanlessError, order: Order) -> None:
         error.protected = order.protected
 
 
-def _own(route: OutboundRoute) -> list[Secret]:
+def _own(secret: str) -> list[Secret]:
     """Return the gateway's secret as it stands in a request: a gateway that quotes it must not tell the application."""
-    secret = route.credential.secret
-    if secret is None:
-        return []
     basic = credential("basic", secret).partition(" ")[2]
     return [Secret(Sensitive(text), "[credential]") for text in (secret, basic)]
