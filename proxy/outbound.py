@@ -53,10 +53,13 @@ class Outbound:
             return await relay(request, exchange, await self._operations.accept(order, later))
         if (key := order.key) is not None:
             return await relay(request, exchange, await self._idempotency.answer(order, key))
-        async with await self._sending.send(order) as sent:
+        sent = await self._sending.send(order)
+        try:
             # The gateway has answered, whether or not its answer can be passed on.
             await self._sending.settle(order, sent)
             return await relay(request, exchange, await self._sending.answer(order, sent))
+        finally:
+            sent.answer.release()
 
     async def _tell(self, request: Request, exchange: Exchange, asked: Asked) -> Answer:
         """Answer a question about an operation, of the application whose it is."""

@@ -155,7 +155,7 @@ class Collecting:
             token = found.token
         if token is None:
             raise NotAToken(at="token")
-        (rows,) = await self._records.find([Wanted(frozenset({token.id}), frozenset())])
+        (rows,) = await self._records.find([Wanted(frozenset({token.number}), frozenset())])
         row = next(iter(rows), None)
         if row is None or row.tenant != tenant:  # a browser is not told which
             raise TokenUnknown(token=str(token))

@@ -27,21 +27,16 @@ LOOK_UP_LIMIT = 512
 
 @frozen
 class Found:
-    """A sealed row, the token that it was found for, and its key. Nothing is opened yet."""
+    """A sealed row, the token that it was found for, and its key. Nothing is opened yet.
+
+    `lease` and `spent` are the lease and the token of limited use that revealing it uses.
+    """
 
     token: Token
     row: SealedRow
     key: DataKey
-
-    @property
-    def lease(self) -> UUID | None:
-        """The lease that revealing it uses."""
-        return None if self.row.attempts is None else self.row.token
-
-    @property
-    def spent(self) -> UUID | None:
-        """The token of limited use that revealing it uses."""
-        return None if self.row.max_uses is None else self.row.token
+    lease: UUID | None
+    spent: UUID | None
 
     def opened(self) -> Revealed:
         """Open it; raises RecordDoesNotOpen."""
@@ -68,7 +63,7 @@ class Opening:
 
     async def by_token(self, references: Sequence[Reference], tenant: str) -> list[Reference]:
         """Return the references with the tokens that their digits are; raises NotAToken for digits that are none."""
-        if all(each.digits is None for each in references):
+        if not [each for each in references if each.digits is not None]:
             return list(references)
         changes = await self._keyring.changes()
         key = (await self._keyring.fingerprint_keys(tenant)).active
@@ -98,10 +93,15 @@ class Opening:
         except TokenUnknown:
             await self._check_ended(references, permit.principal.tenant)
             raise
-        return [
-            Found(_token(each, row), row, await self._key(row, each))
-            for each, row in zip(references, rows, strict=True)
-        ]
+        return [await self._found(each, row) for each, row in zip(references, rows, strict=True)]
+
+    async def _found(self, reference: Reference, row: SealedRow) -> Found:
+        token, spent = _token(reference, row), None if row.max_uses is None else row.token
+        if row.attempts is not None:
+            return Found(token, row, await self._lease_key(row, reference), row.token, spent)
+        if (key := self._keyring.opening_key_at_hand(row.data_key)) is None:
+            key = await self._keyring.opening_key(row.data_key)
+        return Found(token, row, key, None, spent)
 
     async def _check_ended(self, references: Sequence[Reference], tenant: str) -> None:
         """Raise TokenErased or TokenExpired if that is why a token has no record."""
@@ -116,11 +116,7 @@ class Opening:
                 case (_, _):
                     raise TokenExpired(token=str(token))
 
-    async def _key(self, row: SealedRow, reference: Reference) -> DataKey:
-        if row.attempts is None:
-            if (here := self._keyring.opening_key_at_hand(row.data_key)) is not None:
-                return here
-            return await self._keyring.opening_key(row.data_key)
+    async def _lease_key(self, row: SealedRow, reference: Reference) -> DataKey:
         if (key := await self._lease_keys.opening_key(row.data_key)) is None:
             raise CvcGone(at=reference.at)
         return key

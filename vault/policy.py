@@ -70,6 +70,11 @@ class Policy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", version_of(self.rules))
 
+    @property
+    def looks_at_kinds(self) -> bool:
+        """Whether another decision may be made once the kinds of the values are known, or at another time."""
+        return bool(self.rules)
+
     def decide(self, principal: Principal, action: Action, destination: str) -> Permit | Denial:
         """Decide. With kinds that are not known yet: whether there may be values that are allowed."""
         allowed, rule = self._verdict(principal, action)

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, time
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from zoneinfo import ZoneInfo
 
+from vault.frozen import frozen
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Action:
     """What is asked for on one route. `apps`: the applications that it is for; None if it names none.
 

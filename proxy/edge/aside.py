@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 
 async def find_in(message: Message, fields: Fields) -> Plan:
     """The plan of a message; raises what `find` does."""
+    if len(message.body) < LARGE:
+        return find(message, fields)
     return await aside(len(message.body), find, message, fields)
 
 

@@ -70,10 +70,11 @@ def put_secret(headers: CIMultiDict[str], slots: Sequence[str], secret: str | No
     """
     headers.popall(KEY_HEADER, None)
     if secret is not None and slots:
-        slot = next((each for each in slots if _read(headers, each).startswith(KEY_PREFIX)), None)
-        empty = not any(_name(each) in headers for each in slots)
-        if slot is None and (empty or always):
-            slot = next((each for each in slots if _read(headers, each)), slots[0])
+        slot: str | None = slots[0]
+        if filled := [each for each in slots if _name(each) in headers]:
+            slot = next((each for each in filled if _read(headers, each).startswith(KEY_PREFIX)), None)
+            if slot is None and always:
+                slot = next((each for each in filled if _read(headers, each)), slots[0])
         if slot is not None:
             # Put in its place, so that the order of the headers stays.
             headers[_name(slot)] = credential(slot, secret, headers.get(_name(slot), ""))

@@ -32,6 +32,11 @@ def key_of_signer(request: Request, route: OutboundRoute, headers: CIMultiDict[s
     return key_id if key_id.startswith(KEY_PREFIX) else key
 
 
+def has_none(request: Request, route: OutboundRoute) -> bool:
+    """Tell whether there is neither a signature nor a digest: then nothing is checked, and nothing made anew."""
+    return route.signing is None and digests.are_absent([lower for lower, _, _ in request.lines])
+
+
 def verify(request: Request, route: OutboundRoute, incoming: Incoming) -> None:
     """Raise a RequestError unless the signature, where the route has one, is right and can be made anew."""
     if route.signing is None:

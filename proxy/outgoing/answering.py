@@ -21,9 +21,9 @@ from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan, find
 from proxy.rewrite.reference import new_values
 from proxy.routes import OutboundRoute
-from proxy.scrub.scrubber import Scrubber, Secret
+from proxy.scrub.scrubber import Scrubber, Secret, may_hold
 from proxy.serving.answer import PHRASES, Answer
-from proxy.upstream.answer import read_whole, scrubbed
+from proxy.upstream.answer import check_searchable, read_whole, scrubbed
 from proxy.upstream.flight import GatewayAnswer, read_answer
 from vault.service import Vault
 
@@ -52,18 +52,21 @@ class Answering:
 
         `whole`: the body has to be all there, because it is kept.
         """
-        mode = Mode(route.guard)
-        if not (whole or secrets or mode is Mode.TOKENIZE or _is_small(answer)):
-            return await self._streaming(exchange, route, answer, mode)
-        return await self._whole(exchange, route, answer, secrets, tenant)
+        if whole or secrets or _is_small(answer) or (mode := Mode(route.guard)) is Mode.TOKENIZE:
+            return await self._whole(exchange, route, answer, secrets, tenant)
+        return await self._streaming(exchange, route, answer, mode)
 
     async def _whole(
         self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, secrets: Sequence[Secret], tenant: str
     ) -> Answer:
-        mode = Mode(route.guard)
         whole = await read_whole(answer, route, self._answer_bytes)
-        scrubber = Scrubber(secrets)
-        message = scrubbed(answer, whole, scrubber, route) if secrets else whole.message
+        if secrets:
+            check_searchable(answer, route)
+        if len(whole.message.body) <= SMALL_BODY and not may_hold(whole.words(), secrets):  # nearly always
+            headers, body = whole.sent(whole.message)  # the guard would find nothing, either
+            return Answer(answer.status, _clean_reason(answer, secrets), headers, body)
+        mode = Mode(route.guard)
+        message = scrubbed(answer, whole, Scrubber(secrets), route) if secrets else whole.message
         try:
             known = {each.token for each in secrets}
             plan = await self._guard.judge(await _searched(message, route), mode, exchange, known)
@@ -73,7 +76,7 @@ class Answering:
             tokens = await self._vault.tokenize(new_values(plan), tenant, exchange.context)
             message = plan.fill([token.shown for token in tokens])
         headers, body = whole.sent(message)
-        return Answer(answer.status, _clean_reason(answer, scrubber), headers, body)
+        return Answer(answer.status, _clean_reason(answer, secrets), headers, body)
 
     async def _streaming(self, exchange: Exchange, route: OutboundRoute, answer: GatewayAnswer, mode: Mode) -> Answer:
         headers: CIMultiDict[str] = end_to_end(answer.lines)
@@ -85,9 +88,9 @@ class Answering:
         return Answer(answer.status, mask(answer.reason or ""), headers, body)
 
 
-def _clean_reason(answer: GatewayAnswer, scrubber: Scrubber) -> str:
+def _clean_reason(answer: GatewayAnswer, secrets: Sequence[Secret]) -> str:
     reason = answer.reason
-    return reason if reason == PHRASES.get(answer.status) else mask(scrubber.clean_text(reason))
+    return reason if reason == PHRASES.get(answer.status) else mask(Scrubber(secrets).clean_text(reason))
 
 
 def _is_small(answer: GatewayAnswer) -> bool:

@@ -16,11 +16,12 @@ from proxy.edge.intake import Incoming, take
 from proxy.edge.leaks import LeakGuard, Mode
 from proxy.edge.names import key_in_header, take_names
 from proxy.edge.prefer import drop_async, prefers_async
-from proxy.edge.signatures import check_digests, key_of_signer, renewed, verify
+from proxy.edge.signatures import check_digests, has_none, key_of_signer, renewed, verify
 from proxy.errors import RequestError
 from proxy.outgoing.order import Later, Order
 from proxy.outgoing.sending import Sending
 from proxy.rewrite.fields import IDEMPOTENCY, SEQUENCE
+from proxy.rewrite.message import Message
 from proxy.rewrite.plan import Plan
 from proxy.rewrite.reference import key_in, swapped
 from proxy.routes import OutboundRoute
@@ -40,6 +41,7 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 class _Head:
     """What the head of a request says. `headers` are those to be sent on, with the gateway's secret or, where it is
     `later`, with a stand-in. `key` is the Panless key; `app_key` and `gateway_key` are for idempotency.
+    `unsigned`: there is neither a signature nor a digest.
     """
 
     headers: CIMultiDict[str] = field(repr=False)
@@ -48,6 +50,7 @@ class _Head:
     app_key: str | None
     gateway_key: str | None
     later: bool
+    unsigned: bool
 
 
 class Ordering:
@@ -68,7 +71,7 @@ class Ordering:
         incoming = await self._take(request, route, head)
         names, found = take_names(await find_in(incoming.message, route.fields))
         permit = permit or await self._permit(key_in(found), head, route, exchange)
-        plan = await self._checked(request, route, incoming, found, permit=permit, exchange=exchange)
+        plan = await self._checked(request, route, incoming, found, head=head, permit=permit, exchange=exchange)
         if head.later:  # what is kept holds no card number, wherever it stands
             mode = Mode.REPORT if route.guard == Mode.REPORT.value else Mode.REFUSE
             await self._guard.judge(found, mode, exchange)
@@ -85,7 +88,7 @@ class Ordering:
             plan,
             permit,
             references,
-            renew=lambda message: renewed(request, route, incoming, message),
+            renew=_as_it_is if head.unsigned else lambda message: renewed(request, route, incoming, message),
             key=key,
             protected=gateway_key is not None,
         )
@@ -109,14 +112,16 @@ class Ordering:
         incoming: Incoming,
         found: Plan,
         *,
+        head: _Head,
         permit: Permit,
         exchange: Exchange,
     ) -> Plan:
         """Return the plan of what is swapped; raises a RequestError for what is not as it has to be."""
         plan = swapped(found)
         try:
-            verify(request, route, incoming)
-            check_digests(plan, incoming)
+            if not head.unsigned:
+                verify(request, route, incoming)
+                check_digests(plan, incoming)
         except RequestError as error:
             await self._vault.record_denial(permit.refused(error.code), exchange.context)
             raise
@@ -137,7 +142,11 @@ def _head(request: Request, exchange: Exchange, route: OutboundRoute) -> _Head:
     else:
         put_secret(headers, credential.slots, credential.secret, always=credential.always)
     ask_for_readable(headers)
-    return _Head(headers, key, certificate, app_key, gateway_key, later)
+    return _Head(headers, key, certificate, app_key, gateway_key, later, has_none(request, route))
+
+
+def _as_it_is(message: Message) -> Message:
+    return message
 
 
 def _check_key(request: Request, route: OutboundRoute, key: str | None) -> None:

@@ -77,6 +77,7 @@ class Sending:
         self._metrics = metrics
         self._policy = policy
         self._answering = Answering(vault, metrics, answer_bytes)
+        self._own: dict[str, Sequence[Secret]] = {}  # by the secrets of the configuration
 
     async def decide(
         self, principal: Principal, route: OutboundRoute, exchange: Exchange, kinds: frozenset[str] | None = None
@@ -147,7 +148,7 @@ class Sending:
         match of_answer(status, protected=order.protected, in_doubt=sent.answer.in_doubt):
             case Effect.NONE:
                 await self._give_back(order, sent.revealed)
-            case Effect.DEFINITE if status != CONFLICT and sent.revealed:
+            case Effect.DEFINITE if status != CONFLICT and [each for each in sent.revealed if each.lease is not None]:
                 # A conflict may be with an earlier request, whose answer is still to come.
                 await self._written(order, self._vault.settle(sent.revealed))
 
@@ -165,12 +166,13 @@ class Sending:
     async def _revealed(self, order: Order) -> _Outgoing:
         plan, route, permit, exchange = order.plan, order.route, order.permit, order.exchange
         wanted = order.references
-        if wanted:
-            kinds = frozenset(reference.kind.name for reference in wanted)
-            permit = await self.decide(permit.principal, route, exchange, kinds)
-            permit = replace(permit, certificate=await self._upstream.certificate(route))
         revealed: Sequence[Revealed] = []
         if wanted:
+            if self._policy.looks_at_kinds:
+                kinds = frozenset([reference.kind.name for reference in wanted])
+                permit = await self.decide(permit.principal, route, exchange, kinds)
+            if (certificate := await self._upstream.certificate(route)) is not None:
+                permit = replace(permit, certificate=certificate)
             revealed = await self._vault.reveal(wanted, permit, exchange.context, again=order.again)
         for reference in wanted:
             self._metrics.values.count("reveal", reference.kind.name)
@@ -189,11 +191,18 @@ class Sending:
         ]
         if not secrets:
             return []
-        others = list(without(secrets, order.plan.everything_else()))
+        others = without(secrets, order.plan.everything_else())
         if holds_guess(others, secrets):
             await self._vault.record_denial(permit.refused(ValueGuessed.code), order.exchange.context)
             raise ValueGuessed(route=order.route.name)
-        return [*worth_searching(others, secrets), *_own(order.route)]
+        return [*worth_searching(others, secrets), *self._own_of(order.route.credential.secret)]
+
+    def _own_of(self, secret: str | None) -> Sequence[Secret]:
+        if secret is None:
+            return ()
+        if (own := self._own.get(secret)) is None:
+            own = self._own[secret] = _own(secret)
+        return own
 
     def _expected(self, outgoing: _Outgoing, exchange: Exchange) -> Expected | None:
         """Return the certificate that the reveal was recorded with; of another one there is an event of its own."""
@@ -210,7 +219,10 @@ class Sending:
 def carries_key(message: Message) -> bool:
     """Tell whether a Panless key stands in the target or the body, escaped or not."""
     target = f"{message.path}?{message.query}".encode("utf-8", "surrogateescape")
-    return any(_key(each) or (not is_plain(each) and _key(View(decoded(each)).text)) for each in (target, message.body))
+    for each in (target, message.body):  # noqa: SIM110  # a generator would cost more than the search
+        if _key(each) or (not is_plain(each) and _key(View(decoded(each)).text)):
+            return True
+    return False
 
 
 def _say(error: PanlessError, order: Order) -> None:
@@ -219,10 +231,7 @@ def _say(error: PanlessError, order: Order) -> None:
         error.protected = order.protected
 
 
-def _own(route: OutboundRoute) -> list[Secret]:
+def _own(secret: str) -> list[Secret]:
     """Return the gateway's secret as it stands in a request: a gateway that quotes it must not tell the application."""
-    secret = route.credential.secret
-    if secret is None:
-        return []
     basic = credential("basic", secret).partition(" ")[2]
     return [Secret(Sensitive(text), "[credential]") for text in (secret, basic)]

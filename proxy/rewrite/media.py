@@ -43,10 +43,10 @@ class Media:
 
 def parse(content_type: str) -> Media | None:
     """Return what a Content-Type says, or None if it can be read in more than one way."""
-    return _USUAL.get(content_type) or _parse(content_type)
+    return _USUAL.get(content_type) or _parsed(content_type)
 
 
-def _parse(content_type: str) -> Media | None:
+def _parsed(content_type: str) -> Media | None:
     match = _TYPE.fullmatch(content_type[:MAX_LENGTH])
     parameters = _parameters(match[2]) if match else None
     if match is None or parameters is None or len(content_type) > MAX_LENGTH:
@@ -79,10 +79,12 @@ def _parameters(text: str) -> dict[str, str] | None:
     return found if done == len(text) else None
 
 
-# As nearly all clients write them.
-_USUAL = {
-    text: media
-    for each in ("application/json", "application/x-www-form-urlencoded")
-    for end in ("", "; charset=utf-8", ";charset=utf-8", "; charset=UTF-8")
-    if (media := _parse(text := each + end)) is not None
-}
+# Nearly all. What else comes is not remembered: anything may stand in it.
+_USUAL: Mapping[str, Media] = MappingProxyType(
+    {
+        text: media
+        for name in (BodyType.JSON.value, BodyType.FORM.value, BodyType.XML.value, "text/xml")
+        for text in (name, f"{name}; charset=utf-8", f"{name};charset=utf-8", f"{name}; charset=UTF-8")
+        if (media := _parsed(text)) is not None
+    }
+)

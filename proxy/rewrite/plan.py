@@ -94,7 +94,8 @@ class Plan:
         pieces: list[bytes | memoryview] = []
         for number, section in enumerate(self.sections):
             data = memoryview(section.data)
-            pieces += [data[start:end] for start, end in self._outside(number)]
+            for start, end in self._outside(number):
+                pieces.append(data[start:end])
         return pieces + unscanned_data(self.message, self.sections)
 
     def _outside(self, number: int) -> list[tuple[int, int]]:

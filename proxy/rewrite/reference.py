@@ -93,7 +93,10 @@ def references(plan: Plan) -> list[Reference]:
 
     Where a verification code belongs to a card, digits are a placeholder: the code is found through the card's token.
     """
-    return [_reference(match) for match in plan.only(lambda match: match.field.kind != CREDENTIAL).matches]
+    matches = plan.matches
+    if [match for match in matches if match.field.kind == CREDENTIAL]:
+        matches = plan.only(lambda match: match.field.kind != CREDENTIAL).matches
+    return [_reference(match) for match in matches]
 
 
 def masked(match: Match) -> str:

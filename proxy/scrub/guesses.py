@@ -9,8 +9,9 @@ What is taken out of an answer tells an application that it was there. So that t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
+from proxy.rewrite.glance import FEWEST, may_hold_number
 from proxy.rewrite.written import decoded, is_plain
 from proxy.scrub.scrubber import Scrubber, Secret
 from vault.exposure import expose
@@ -22,25 +23,22 @@ _RUN = re.compile(rb"[0-9%b]{10,}" % re.escape(_BETWEEN))
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 
-def without(secrets: Sequence[Secret], pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """Yield the pieces without the card-shaped tokens of the secrets, which begin and end as their cards may."""
-    tokens = [each.token.encode() for each in secrets if each.token.isdigit()]
-    for piece in pieces:
-        if not tokens:
-            yield piece
-            continue
-        rest = bytes(piece)
-        for token in tokens:
-            rest = rest.replace(token, b"-")
-        yield rest
+def without(secrets: Sequence[Secret], pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Return the pieces as lines, without the card-shaped tokens of the secrets: they begin and end as cards may."""
+    data = b"\n".join(pieces)
+    for each in secrets:
+        if each.token.isdigit():
+            data = data.replace(each.token.encode(), b"-")
+    return data
 
 
-def holds_guess(pieces: Iterable[bytes | memoryview], secrets: Sequence[Secret]) -> bool:
+def holds_guess(data: bytes, secrets: Sequence[Secret]) -> bool:
     """Tell whether a request's other parts hold a card that it reveals, or a number that could be meant for it."""
+    if not may_hold_number(data) and all(map(_is_code_or_long_number, secrets)):  # nearly always
+        return False
     cards = [each for each in secrets if not _is_code(each)]
     if not cards:
         return False
-    data = b"\n".join(pieces)
     return _holds_number(data, _ends(cards)) or Scrubber(cards).found_in(data)
 
 
@@ -70,12 +68,18 @@ def _could_mean(digits: bytes, ends: dict[bytes, dict[int, set[bytes]]]) -> bool
     return False
 
 
-def worth_searching(pieces: Iterable[bytes | memoryview], secrets: Sequence[Secret]) -> list[Secret]:
+def worth_searching(data: bytes, secrets: Sequence[Secret]) -> list[Secret]:
     """Return the secrets without the codes that the request's other parts hold anyway."""
     codes = [each for each in secrets if _is_code(each)]
-    others = [each for each in secrets if not _is_code(each)]
-    return [*others, *(Scrubber(codes).not_in(b"\n".join(pieces)) if codes else [])]
+    if not codes:
+        return list(secrets)
+    return [*(each for each in secrets if not _is_code(each)), *Scrubber(codes).not_in(data)]
 
 
 def _is_code(secret: Secret) -> bool:
     return len(expose(secret.value)) <= _CODE_DIGITS
+
+
+def _is_code_or_long_number(secret: Secret) -> bool:
+    value = expose(secret.value)
+    return len(value) <= _CODE_DIGITS or (len(value) >= FEWEST and value.isascii() and value.isdigit())

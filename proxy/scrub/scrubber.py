@@ -21,6 +21,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Final
 
+from proxy.rewrite.glance import BASE64_OF_DIGITS, FEWEST, may_hold_number
 from proxy.rewrite.json import without_escaped_quotes
 from proxy.rewrite.spans import Span, as_numbers, in_strings, merged, replaced
 from proxy.rewrite.written import SEPARATORS, View, decoded, is_plain, leaving_out
@@ -36,7 +37,6 @@ _BETWEEN_BASE64 = b" \t\r\n"
 _SEPARATORS, _SPACES = leaving_out(_BETWEEN_DIGITS), leaving_out(_BETWEEN_BASE64)
 _MARKUP = re.compile(rb"<[^<>]{0,200}+>")
 _json_start = re.compile(rb"\s*+[\[{]").match
-_BASE64_OF_DIGITS = re.compile(rb"[MNO][DTjz][AEIMQUYcgk][w-z0-5][MNO][DTjz][AEIMQUYcgk][w-z0-5]")
 
 
 @dataclass(slots=True, eq=False)
@@ -47,12 +47,25 @@ class Secret:
     token: Final[str]
 
 
+def may_hold(data: bytes, secrets: Sequence[Secret]) -> bool:
+    """Tell by one look whether a value may be in the bytes, be they one text or the lines of several."""
+    if may_hold_number(data):
+        return True
+    for secret in secrets:
+        text = expose(secret.value)
+        if text.isascii() and text.isdigit() and len(text) >= _LONG:
+            if len(text) < FEWEST:  # the look was for longer ones
+                return True
+        elif data.find(text.encode()) >= 0:
+            return True
+    return False
+
+
 class Scrubber:
     """Takes one request's revealed values out of its answer."""
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
         self._codes: dict[bytes, bytes] = {}
-        self._digits: dict[bytes, bytes] = {}
         self._cards: dict[str, bytes] = {}
         self._texts: dict[bytes, bytes] = {}
         self._secrets = [(secret, self._add(expose(secret.value), secret.token.encode())) for secret in secrets]
@@ -64,9 +77,15 @@ class Scrubber:
             return self._texts.setdefault(text.encode(), token)
         if len(text) < _LONG:
             return self._codes.setdefault(text.encode(), token)
-        token = self._digits.setdefault(text.encode(), token)
-        self._digits.setdefault(hexadecimal(text), token)
         return self._cards.setdefault(text, token)
+
+    @cached_property
+    def _digits(self) -> Mapping[bytes, bytes]:
+        """Card numbers, plain and as hex, which answers seldom are worth searching for, either."""
+        forms = {text.encode(): token for text, token in self._cards.items()}
+        for text, token in self._cards.items():
+            forms.setdefault(hexadecimal(text), token)
+        return forms
 
     @cached_property
     def _base64(self) -> Mapping[bytes, bytes]:
@@ -121,13 +140,13 @@ class Scrubber:
             for needle in self._as_they_are:
                 if text.find(needle) >= 0:  # `in` takes twice the time
                     return True
-            if self._digits and self._digits_in(text):
+            if self._cards and self._digits_in(text):
                 return True
-        if not self._digits:
+        if not self._cards:
             return False
         if _LESS in text and self._digits_in(_MARKUP.sub(b"", text)):
             return True
-        return _BASE64_OF_DIGITS.search(text.translate(None, _BETWEEN_BASE64)) is not None
+        return BASE64_OF_DIGITS.search(text.translate(None, _BETWEEN_BASE64)) is not None
 
     def _digits_in(self, text: bytes) -> bool:
         together = text.translate(None, _BETWEEN_DIGITS)
@@ -150,15 +169,15 @@ class Scrubber:
         """Card numbers and texts; where `quotes` are given, markup goes over none of them."""
         for padded in readings:
             yield from _found(self._texts, padded)
-            if self._digits:
+            if self._cards:
                 yield from _found(self._digits, padded, out=_SEPARATORS)
-        if self._digits:
+        if self._cards:
             joined = _MARKUP.sub(
                 lambda tag: tag[0] if quotes.find(b'"', *tag.span()) >= 0 else b" " * len(tag[0]), readings[-1]
             )
             if joined != readings[-1]:
                 yield from _found(self._digits, joined, out=_SEPARATORS)
-            yield from _found(self._base64, readings[-1], out=_SPACES, only_if=_BASE64_OF_DIGITS)
+            yield from _found(self._base64, readings[-1], out=_SPACES, only_if=BASE64_OF_DIGITS)
 
     def _short(self, readings: Sequence[bytes]) -> Iterator[Span]:
         """Codes in text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from proxy.errors import DigestMismatch, DigestUnsupported
 from proxy.rewrite.message import Headers
@@ -19,6 +20,11 @@ SIGNABLE = frozenset(_FORMS) - {"content-md5"}
 """The headers that stand for the body in a signature."""
 
 
+def are_absent(names: Iterable[str]) -> bool:
+    """Tell whether none of the headers with these names (lower case) is a digest of the body."""
+    return _FORMS.keys().isdisjoint(names)
+
+
 def check(headers: Headers, body: bytes) -> None:
     """Raise DigestMismatch or DigestUnsupported unless every digest in the headers is the body's."""
     renewed(headers, body, body)
@@ -26,7 +32,7 @@ def check(headers: Headers, body: bytes) -> None:
 
 def renewed(headers: Headers, came: bytes, goes: bytes) -> Headers:
     """Return the headers with the digests of `goes` where those of `came` stood; raises as `check` does."""
-    if _FORMS.keys().isdisjoint([name.lower() for name, _ in headers]):
+    if are_absent([name.lower() for name, _ in headers]):
         return headers
     return tuple(
         (name, _renewed(form, value, came, goes) if (form := _FORMS.get(name.lower())) else value)

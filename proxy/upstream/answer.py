@@ -55,13 +55,20 @@ class WholeAnswer:
         if plain and route.answers.body:  # else nobody looks into it
             media = parse(first(answer.lines, "content-type") or "")
             readable = media if media is not None and media.type is not None else None
-        self.message = Message(plain, readable, headers=tuple(end_to_end(answer.lines).items()))
-        self._before = plain
+        self._headers = end_to_end(answer.lines)
+        self.message = Message(plain, readable, headers=tuple(self._headers.items()))
+
+    def words(self) -> bytes:
+        """Return all that may hold a value, as lines: the body, and the headers but for the protocol's numbers."""
+        texts = [value for name, value in self.message.headers if name.lower() not in _PROTOCOL_NUMBERS]
+        return b"\n".join([self.message.body, *[text.encode("utf-8", "surrogateescape") for text in texts]])
 
     def sent(self, message: Message) -> tuple[CIMultiDict[str], bytes]:
         """Return headers and body as they go on: as they came if the body was not changed."""
+        if message is self.message:
+            return self._headers, self.raw
         headers = CIMultiDict(message.headers)
-        if message.body == self._before:
+        if message.body == self.message.body:
             return headers, self.raw
         for name in _OF_ANOTHER_BODY:
             headers.popall(name, None)
@@ -89,11 +96,17 @@ async def _read(body: AsyncIterator[bytes], route: Route, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def scrubbed(answer: GatewayAnswer, whole: WholeAnswer, scrubber: Scrubber, route: Route) -> Message:
-    """Return the answer's message without the revealed values; raises AnswerUnreadable if that cannot be sure."""
+def check_searchable(answer: GatewayAnswer, route: Route) -> str:
+    """Return the answer's Content-Type; raises AnswerUnreadable where values may stand in it that are not found."""
     content_type = first(answer.lines, "content-type") or ""
     if _WIDE_CHARSET.search(content_type) or answer.status == PARTIAL:
         raise AnswerUnreadable(route=route.name)
+    return content_type
+
+
+def scrubbed(answer: GatewayAnswer, whole: WholeAnswer, scrubber: Scrubber, route: Route) -> Message:
+    """Return the answer's message without the revealed values; raises AnswerUnreadable if that cannot be sure."""
+    content_type = check_searchable(answer, route)
     before = whole.message
     clean = scrubber.clean(before.body, is_json="json" in content_type.lower())
     if b"\0" in clean and scrubber.found_in(clean.replace(b"\0", b"")):

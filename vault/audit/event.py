@@ -62,23 +62,28 @@ class Event:
 
         `continues` is canonical text already. The names are in order here, so that nothing has to be sorted.
         """
-        first = (self.action, self.app, timestamp(self.at), self.begins, self.certificate, chain, self.code)
-        middle = (self.destination, self.operator, self.origin, self.outcome.value, self.policy, prev, self.reason)
-        last = (self.request_id, self.route, self.rule)
+        first = _members(_FIRST, self.action, self.app)[1:]
+        begins = _members(_BEGINS, self.begins, self.certificate, chain, self.code)
         following = "" if continues is None else f',"continues":{continues}'
-        tenant = "" if self.tenant is None else f',"tenant":{_quoted(self.tenant)}'
+        towards = _members(_TOWARDS, self.destination, self.operator, self.origin, self.outcome, self.policy)
+        reason = "" if self.reason is None else f',"reason":{_quoted(self.reason)}'
+        request = "" if self.request_id is None else f',"request_id":{_quoted(self.request_id)}'
+        route, tenant = _members(_ROUTE, self.route, self.rule), _members(_TENANT, self.tenant)
         tokens = f',"tokens":[{",".join([_quoted(token) for token in self.tokens])}]' if self.tokens else ""
         return (
-            f"{{{_members(_FIRST, first)[1:]}{following}{_members(_REST, middle + last)}"
-            f',"seq":{seq}{tenant}{tokens},"v":{FORMAT}}}'
+            f'{{{first},"at":{_quoted(timestamp(self.at))}{begins}{following}{towards},"prev":{_quoted(prev)}'
+            f'{reason}{request}{route},"seq":{seq}{tenant}{tokens},"v":{FORMAT}}}'
         )
 
 
-_FIRST = ("action", "app", "at", "begins", "certificate", "chain", "code")
-_REST = ("destination", "operator", "origin", "outcome", "policy", "prev", "reason", "request_id", "route", "rule")
+_FIRST, _BEGINS = ("action", "app"), ("begins", "certificate", "chain", "code")
+_TOWARDS = ("destination", "operator", "origin", "outcome", "policy")
+_ROUTE, _TENANT = ("route", "rule"), ("tenant",)
 
 
-def _members(names: tuple[str, ...], texts: tuple[str | None, ...]) -> str:
+@lru_cache(maxsize=1000)
+def _members(names: tuple[str, ...], *texts: str | None) -> str:
+    """Return members that many events have in common: names from the configuration, addresses, codes."""
     return "".join([f',"{name}":{_quoted(text)}' for name, text in zip(names, texts, strict=True) if text is not None])
 
 

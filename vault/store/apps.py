@@ -55,11 +55,11 @@ class KeyHolders:
 
     async def find(self, credentials: Sequence[Credential]) -> list[KeyHolder | None]:
         with translated():
-            rows = await self._often.fetch(_FIND, [each.digest for each in credentials])
+            rows = await self._often.fetch(_FIND, list({each.digest for each in credentials}))
         holders = {digest: KeyHolder(*rest) for digest, *rest in rows}
         found = [holders.get(each.digest) for each in credentials]
         return [
-            holder if holder is not None and holder.kind == each.kind.value else None
+            holder if holder is not None and holder.kind == each.kind else None
             for holder, each in zip(found, credentials, strict=True)
         ]
 

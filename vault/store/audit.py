@@ -49,7 +49,7 @@ def event_parameters(links: Sequence[Link]) -> list[object]:
 def _cells(link: Link) -> str:
     event, head, name = link.event, link.head, packed.name
     return (
-        f"{head.seq}\t{head.hash.hex()}\t{timestamp(event.at)}\t{name(event.action)}\t{event.outcome.value}\t"
+        f"{head.seq}\t{head.hash.hex()}\t{timestamp(event.at)}\t{name(event.action)}\t{event.outcome}\t"
         f"{name(event.app)}\t{name(event.route)}\t{packed.cell(event.request_id)}\t"
         f"{packed.cell(' '.join(event.tokens))}\t{link.body.decode('ascii')}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -103,19 +103,20 @@ class SealedRow:
 
 @frozen
 class Wanted:
-    """What a reveal asks for: rows by token, and the leases that belong to cards."""
+    """What a reveal asks for, by the numbers of tokens: their rows, and the leases that belong to cards."""
 
-    tokens: frozenset[UUID]
-    cards: frozenset[UUID]
+    tokens: frozenset[int]
+    cards: frozenset[int]
 
 
 _FIND_ROWS = """
 SELECT token, tenant, kind, data_key, sealed, expires_at, NULL::uuid AS card, NULL::integer AS attempts,
        max_uses, uses, routes, gateways
-FROM tokens WHERE token = ANY($1::uuid[])
+FROM tokens WHERE token = ANY(string_to_array($1, ' ')::uuid[])
 UNION ALL
 SELECT token, tenant, 'cvc', data_key, sealed, expires_at, card, attempts, NULL, 0, NULL, NULL
-FROM cvc_leases WHERE token = ANY($1::uuid[]) OR card = ANY($2::uuid[])
+FROM cvc_leases
+WHERE token = ANY(string_to_array($1, ' ')::uuid[]) OR card = ANY(string_to_array($2, ' ')::uuid[])
 """
 
 _FIND_FINGERPRINTS = "SELECT fingerprint, token, card_token FROM fingerprints WHERE fingerprint = ANY($1::bytea[])"
@@ -138,17 +139,17 @@ class Records:
 
     async def find(self, wanted: Sequence[Wanted]) -> list[list[SealedRow]]:
         """Return, per request, the rows that exist of those it wants."""
-        tokens = frozenset[UUID]().union(*(each.tokens for each in wanted))
-        cards = frozenset[UUID]().union(*(each.cards for each in wanted))
+        tokens = frozenset[int]().union(*[each.tokens for each in wanted])
+        cards = frozenset[int]().union(*[each.cards for each in wanted])
         with translated():
-            rows = await self._often.fetch(_FIND_ROWS, list(tokens), list(cards))
-        by_token: dict[UUID, SealedRow] = {}
-        by_card: dict[UUID, list[UUID]] = {}
+            rows = await self._often.fetch(_FIND_ROWS, _uuids(tokens), _uuids(cards))
+        by_token: dict[int, SealedRow] = {}
+        by_card: dict[int, list[int]] = {}
         for row in rows:
             found = SealedRow(*row)
-            by_token[found.token] = found
+            by_token[found.token.int] = found
             if found.card is not None:
-                by_card.setdefault(found.card, []).append(found.token)
+                by_card.setdefault(found.card.int, []).append(found.token.int)
         return [_answer(each, by_token, by_card) for each in wanted]
 
     async def find_fingerprints(self, wanted: Sequence[Sequence[bytes]]) -> list[dict[bytes, Token]]:
@@ -195,9 +196,12 @@ class Records:
             return len(await self._pool.fetch(_PURGE_LEASES, now))
 
 
-def _answer(
-    wanted: Wanted, by_token: Mapping[UUID, SealedRow], by_card: Mapping[UUID, Sequence[UUID]]
-) -> list[SealedRow]:
+def _uuids(numbers: Iterable[int]) -> str:
+    """Return UUIDs as one text: an array is what asyncpg takes longest over."""
+    return " ".join([f"{number:032x}" for number in numbers])
+
+
+def _answer(wanted: Wanted, by_token: Mapping[int, SealedRow], by_card: Mapping[int, Sequence[int]]) -> list[SealedRow]:
     """Return the rows that one request wants, each once."""
     if not wanted.cards:
         return [by_token[token] for token in wanted.tokens if token in by_token]

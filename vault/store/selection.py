@@ -37,8 +37,10 @@ class Selection:
 
     def wanted(self) -> Wanted:
         """Return what has to be looked up."""
-        tokens = frozenset([each.token.id for each in self.references if each.token is not None])
-        cards = frozenset([card.id for each in self.references if (card := self._card(each)) is not None])
+        tokens = frozenset([each.token.number for each in self.references if each.token is not None])
+        cards = frozenset(
+            [card.number for each in self.references if each.token is None and (card := self._card(each)) is not None]
+        )
         return Wanted(tokens, cards)
 
     def _card(self, reference: Reference) -> Token | None:
@@ -50,7 +52,7 @@ class Selection:
     def choose(self, rows: Sequence[SealedRow]) -> list[SealedRow]:
         """Return one usable row per reference; raises a TokenRejected for the first that has none."""
         now = datetime.now(UTC)
-        by_token = {row.token: row for row in rows}
+        by_token = {row.token.int: row for row in rows}
         newest: dict[UUID, SealedRow] = {}
         if leases := [row for row in rows if row.attempts is not None]:
             leases.sort(key=lambda row: row.token)
@@ -60,7 +62,7 @@ class Selection:
     def _row(
         self,
         reference: Reference,
-        by_token: dict[UUID, SealedRow],
+        by_token: dict[int, SealedRow],
         newest_lease: dict[UUID, SealedRow],
         now: datetime,
     ) -> SealedRow:
@@ -70,7 +72,7 @@ class Selection:
             if lease is None or lease.tenant != self.permit.principal.tenant:
                 raise CvcGone(at=reference.at)
             return lease
-        row = by_token.get(reference.token.id)
+        row = by_token.get(reference.token.number)
         self._check_kind(reference, reference.token, row)
         if row is None:
             raise self._missing(reference, reference.token, now)
@@ -78,7 +80,7 @@ class Selection:
             raise TokenOfOtherTenant(token=str(reference.token))
         if not self._usable(row, now):
             raise TokenExpired(token=str(reference.token))
-        if not self._is_for_here(row):
+        if (row.routes is not None or row.gateways is not None) and not self._is_for_here(row):
             raise TokenNotForRoute(token=str(reference.token))
         return row
 

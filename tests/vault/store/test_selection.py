@@ -41,8 +41,12 @@ def for_cvc(token: Token | None, of: int | None = None) -> Reference:
 
 def test_tokens_are_wanted_by_token_and_placeholders_by_their_card():
     card, code = mint("tok"), mint("cvc")
-    assert selection(for_pan(card), for_cvc(None, 0)).wanted() == Wanted(frozenset({card.id}), frozenset({card.id}))
-    assert selection(for_pan(card), for_cvc(code, 0)).wanted() == Wanted(frozenset({card.id, code.id}), frozenset())
+    assert selection(for_pan(card), for_cvc(None, 0)).wanted() == Wanted(
+        frozenset({card.number}), frozenset({card.number})
+    )
+    assert selection(for_pan(card), for_cvc(code, 0)).wanted() == Wanted(
+        frozenset({card.number, code.number}), frozenset()
+    )
     assert selection(for_cvc(None)).wanted() == Wanted(frozenset(), frozenset())
 
 
