@@ -33,6 +33,7 @@ NAMES = (
     "fields",
     "webhook",
     "answer",
+    "request",
 )
 _INSTRUMENTED = [
     "proxy.rewrite",
@@ -40,6 +41,7 @@ _INSTRUMENTED = [
     "proxy.guard",
     "proxy.edge.connect",
     "proxy.fields",
+    "proxy.serving.request_reader",
     "proxy.upstream.answer_reader",
     "proxy.verifying",
     "vault",

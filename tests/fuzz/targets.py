@@ -24,6 +24,7 @@ from proxy.rewrite.places import Place
 from proxy.rewrite.selectors import Automaton, Selector, State
 from proxy.rewrite.xml_prolog import declared_encoding
 from proxy.scrub.scrubber import Scrubber, Secret
+from proxy.serving.request_reader import RequestReader
 from proxy.upstream.answer_reader import AnswerMalformed, AnswerReader
 from proxy.verifying.errors import WebhookRejected
 from tests.harness.gateways import hook
@@ -164,6 +165,19 @@ def webhook(data: bytes) -> None:
     assert unpack_request(pack_request(kept)) == kept
 
 
+class _Nobody:
+    remote, scheme, certificate = None, "http", None
+
+    async def more(self) -> None: ...
+
+    def interim(self) -> None: ...
+
+    async def send(self, request: object, answer: object) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 def answer(data: bytes) -> None:
     """A gateway's answer, as it arrives: in one piece or byte by byte it is the same one, or malformed.
 
@@ -185,6 +199,23 @@ def _answer(pieces: list[bytes]) -> tuple[object, ...] | None:
     return is_whole, reader.status, reader.reason, reader.headers, b"".join(reader.pieces), reader.is_reusable
 
 
+def request(data: bytes) -> None:
+    """Requests of a client, as they arrive: in one piece or byte by byte they are the same ones, or refused alike."""
+    whole, pieces = _requests([data]), _requests([data[at : at + 1] for at in range(len(data))])
+    assert whole == pieces
+
+
+def _requests(pieces: list[bytes]) -> tuple[object, ...]:
+    reader, refusal = RequestReader(_NOBODY), ""
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+    except RequestError as error:
+        refusal = error.code
+    found = [(each.method, each.target, each.lines, each.keep_alive, each.is_whole) for each in reader.requests]
+    return refusal, found, [b"".join(each.pieces) for each in reader.requests]
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "json": partial(fills, json.scan),
     "form": partial(fills, form.scan),
@@ -199,6 +230,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "fields": fields,
     "webhook": webhook,
     "answer": answer,
+    "request": request,
 }
 
 
