@@ -96,7 +96,7 @@ class Handling:
         return refuse
 
     def note(self, exchange: Exchange, method: str, status: int, code: str) -> None:
-        """Count and log a request that was answered."""
+        """Count and log how a request ended."""
         seconds = time.perf_counter() - exchange.started
         self._metrics.requests.count(exchange.listener, exchange.route, status, code)
         self._metrics.seconds.observe(seconds, exchange.listener, exchange.route)

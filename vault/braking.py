@@ -38,13 +38,8 @@ class Brakes:
         if self._beats % CLEAN_EVERY == 0:
             await self._rows.clean(now)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nobody has to wait: then there is nothing to check."""
-        return not self._stops
-
     def check(self, subjects: Iterable[str]) -> None:
-        """Raise VelocityExceeded or RevealsStopped if one of them has to wait."""
+        """Raise VelocityExceeded or RevealsStopped if one of them has to wait. If nobody has, none is made."""
         if not self._stops:
             return
         now = datetime.now(UTC)

@@ -16,14 +16,14 @@ Value = TypeVar("Value")
 @overload
 def frozen(cls: type[Value], /) -> type[Value]: ...
 @overload
-def frozen(*, kw_only: bool = False) -> Callable[[type[Value]], type[Value]]: ...
+def frozen(*, kw_only: bool = False, eq: bool = True) -> Callable[[type[Value]], type[Value]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(
-    cls: type[Value] | None = None, /, *, kw_only: bool = False
+    cls: type[Value] | None = None, /, *, kw_only: bool = False, eq: bool = True
 ) -> type[Value] | Callable[[type[Value]], type[Value]]:
-    """Make a class a dataclass with slots, which compares and hashes by its fields."""
+    """Make a class a dataclass with slots, which compares and hashes by its fields or, without `eq`, by identity."""
 
     def made(cls: type[Value]) -> type[Value]:
-        return dataclass(slots=True, unsafe_hash=True, kw_only=kw_only)(cls)
+        return dataclass(slots=True, eq=eq, unsafe_hash=eq, kw_only=kw_only)(cls)
 
     return made if cls is None else made(cls)

@@ -52,12 +52,10 @@ class Revealing:
         counts: list[Count] = []
         app = permit.principal.app
         try:
-            if not self._brakes.idle:
-                self._brakes.check((f"app:{app}", f"route:{permit.route}"))
+            self._brakes.check((f"app:{app}", f"route:{permit.route}"))
             references = await self._opening.by_token(references, permit.principal.tenant)
             tokens = [each.token for each in references if each.token is not None]
-            if not self._brakes.idle:
-                self._brakes.check(f"token:{token}" for token in tokens)
+            self._brakes.check(f"token:{token}" for token in tokens)
             found = await self._opening.found(references, permit, again=again)
             tokens = [each.token for each in found]
             counts = self._brakes.of_reveal(

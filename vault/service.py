@@ -28,7 +28,6 @@ from vault.errors import (
     AppKeyRevoked,
     AppUnknown,
     KeyProviderUnavailable,
-    KeysChanged,
     NotAToken,
     PanlessError,
 )
@@ -231,10 +230,6 @@ class Vault:
         """
         if customer is None and (given := await self._bulk.tokenize(values, tenant, context)) is not None:
             return given
-        try:
-            return await self._tokenize(values, tenant, context, customer)
-        except KeysChanged:
-            await self._keyring.refresh()
         return await self._keyring.while_changing(partial(self._tokenize, values, tenant, context, customer))
 
     async def _tokenize(
@@ -300,8 +295,7 @@ class Vault:
         return error
 
     def _admit(self, origin: str | None) -> None:
-        if not self._brakes.idle:
-            self._brakes.check((origin_subject(origin),))
+        self._brakes.check(map(origin_subject, (origin,)))
 
     async def _write_guess(self, done: Event) -> None:
         counts = self._brakes.of_failure(origin_subject(done.origin))

@@ -51,7 +51,7 @@ async def take(
     if not request.has_body:
         return Incoming(_message(target, headers, b"", None))
     encodings = headers.getall("Content-Encoding", ())
-    name = coding(encodings) if encodings else ""
+    name = coding(encodings)
     if not whole and not signed and not _is_small(request, name):
         if request.length is not None:
             headers["Content-Length"] = str(request.length)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from proxy.config import Config, ListenerConfig
 from proxy.errors import AddressUnavailable, ConfigInvalid
@@ -36,16 +36,8 @@ class Listener:
 
     async def start(self) -> None:
         """Bind and accept; raises AddressUnavailable."""
-        loop = asyncio.get_running_loop()
-        port, reuse_port = (self._config.port, None) if self._shared is None else (self._shared, True)
-        bind = (self._config.host, port)
-        try:
-            self._server = await loop.create_server(
-                self._http, *bind, ssl=self._tls, backlog=1024, reuse_port=reuse_port
-            )
-        except OSError as error:
-            raise unavailable(self.name, self._config, error) from None
-        self.url = shown_url(self._server.sockets[0].getsockname(), self._tls)
+        self._server = await bound(self.name, self._config, self._http, self._tls, self._shared)
+        self.url = shown_url(self._server, self._tls)
 
     async def stop(self) -> None:
         """Refuse new connections, let requests in flight end, close the rest."""
@@ -55,15 +47,34 @@ class Listener:
         await self._http.stop(self._stop_seconds)
 
 
+async def bound(
+    name: str,
+    config: ListenerConfig,
+    protocol: Callable[[], asyncio.Protocol],
+    tls: ssl.SSLContext | None,
+    shared: int | None,
+) -> asyncio.Server:
+    """Bind a listener's address, on a port that is `shared` with other workers or its own; raises AddressUnavailable.
+
+    `protocol` makes what reads a connection.
+    """
+    loop = asyncio.get_running_loop()
+    port, reuse_port = (config.port, None) if shared is None else (shared, True)
+    try:
+        return await loop.create_server(protocol, config.host, port, ssl=tls, backlog=1024, reuse_port=reuse_port)
+    except OSError as error:
+        raise unavailable(name, config, error) from None
+
+
 def unavailable(name: str, config: ListenerConfig, error: OSError) -> AddressUnavailable:
     """Say why an address cannot be bound."""
     reason = os.strerror(error.errno) if error.errno else "there is no such address"
     return AddressUnavailable(listener=name, bind=config.bind, reason=reason.lower())
 
 
-def shown_url(address: Sequence[Any], tls: ssl.SSLContext | None) -> str:
+def shown_url(server: asyncio.Server, tls: ssl.SSLContext | None) -> str:
     """Return the URL of a bound address."""
-    host, port = address[:2]
+    host, port = server.sockets[0].getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if tls else 'http'}://{shown}:{port}"
 

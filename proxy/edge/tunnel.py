@@ -9,7 +9,7 @@ from proxy.config import Config, ListenerConfig
 from proxy.edge.connect import Connect
 from proxy.edge.connection import Connection, Early, Opening, Tunnel
 from proxy.edge.exchange import Exchange
-from proxy.edge.listener import shown_url, tls_context, unavailable
+from proxy.edge.listener import bound, shown_url, tls_context
 from proxy.serving.connection import Connection as ServedConnection
 from proxy.serving.request import Request
 from proxy.serving.server import Server
@@ -63,16 +63,8 @@ class ForwardListener:
 
     async def start(self) -> None:
         """Bind and accept; raises AddressUnavailable."""
-        loop = asyncio.get_running_loop()
-        port, reuse_port = (self._config.port, None) if self._shared is None else (self._shared, True)
-        bind = (self._config.host, port)
-        try:
-            self._server = await loop.create_server(
-                lambda: Connection(self), *bind, ssl=self._tls, backlog=1024, reuse_port=reuse_port
-            )
-        except OSError as error:
-            raise unavailable(self.name, self._config, error) from None
-        self.url = shown_url(self._server.sockets[0].getsockname(), self._tls)
+        self._server = await bound(self.name, self._config, lambda: Connection(self), self._tls, self._shared)
+        self.url = shown_url(self._server, self._tls)
 
     async def stop(self) -> None:
         """Refuse new connections and tunnels, let requests in flight end, close the rest."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from proxy.guard.numbers import MAX_DIGITS, MIN_DIGITS
+from proxy.rewrite.glance import DIGITS, TO_DIGITS
 from vault.kinds import is_card_number
 
 # Digits, also full-width ones and as JSON escapes them, with at most two separators between any two.
@@ -13,14 +14,13 @@ _DIGIT = r"(?:[0-9]|[\uff10-\uff19]|\\uff1[0-9])"
 _SEPARATOR = r"(?:[ \t._:/+=@\-\u00a0\u2007\u2009\u202f]|\\t|\\u00a0|\\u2007|\\u2009|\\u202f)"
 _LONG_NUMBER = re.compile(rf"{_DIGIT}(?:{_SEPARATOR}{{0,2}}{_DIGIT}){{11,}}")
 _ESCAPE = re.compile(r"\\u(?:00a0|2007|2009|202f|ff1(?=[0-9]))")
-_GAPS, _TO_DIGITS = b" \t._:/+=@-", bytes.maketrans(b"123456789", b"0" * 9)
-_DIGITS = b"0" * MIN_DIGITS
+_GAPS = b" \t._:/+=@-"
 _WIDE = {0xFF10 + digit: str(digit) for digit in range(10)}
 
 
 def mask(text: str) -> str:
     """Return the text with every long number replaced that is a PAN, or groups of which are one (length, Luhn)."""
-    if text.isascii() and "\\" not in text and text.encode().translate(_TO_DIGITS, _GAPS).find(_DIGITS) < 0:
+    if text.isascii() and "\\" not in text and text.encode().translate(TO_DIGITS, _GAPS).find(DIGITS) < 0:
         return text  # nearly every line: no twelve digits in a row, even without what may stand between them
     return _LONG_NUMBER.sub(_masked, text)
 

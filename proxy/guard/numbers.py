@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from proxy.guard.others import PARCEL_GROUPS, Span, is_parcel, part_of_another
 from proxy.rewrite.errors import TooManyNumbers
+from proxy.rewrite.glance import DIGITS, FEWEST, TO_DIGITS
 from vault.issuers import issued
 from vault.kinds import is_card_number
 
@@ -23,10 +24,9 @@ _CARD = 19
 """Candidates that one with a card number's digits counts as: what is around it has to be looked at."""
 _EXPONENTIAL = 19
 """The same for a number with an exponent."""
-MIN_DIGITS, MAX_DIGITS = 12, 19  # ISO/IEC 7812, as the vault takes them
+MIN_DIGITS, MAX_DIGITS = FEWEST, 19  # ISO/IEC 7812, as the vault takes them
 
-_DIGITS, _GAPS = b"0" * MIN_DIGITS, b" ._/+-"
-_TO_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_GAPS = b" ._/+-"
 # A pattern that counted digits and gaps would remember each of them: a gigabyte for some bodies.
 _STRETCH = re.compile(rb"[0-9][0-9 ._/+-]{10,}[0-9]")
 _MAX_GAP = 3
@@ -47,11 +47,11 @@ _undecided = re.compile(rb"[0-9A-Za-fmpux ._/+\\%&#;\x80-\xff-]{0,64}\Z").match
 def has_digits_of_a_card(text: bytes) -> bool:
     """Tell whether enough digits stand in a row in ASCII text, whatever gaps are between them: if not, no card does."""
     if len(text) <= _AT_ONCE:
-        return text.translate(_TO_DIGITS, _GAPS).find(_DIGITS) >= 0
+        return text.translate(TO_DIGITS, _GAPS).find(DIGITS) >= 0
     before = b""
     for at in range(0, len(text), _AT_ONCE):  # large copies cost more than looking at them
-        together = before + text[at : at + _AT_ONCE].translate(_TO_DIGITS, _GAPS)
-        if together.find(_DIGITS) >= 0:
+        together = before + text[at : at + _AT_ONCE].translate(TO_DIGITS, _GAPS)
+        if together.find(DIGITS) >= 0:
             return True
         before = together[1 - MIN_DIGITS :]
     return False

@@ -12,8 +12,8 @@ from proxy.rewrite.written import SEPARATORS, is_plain
 
 FEWEST = 12
 """Digits of a card number (ISO/IEC 7812)."""
-_DIGITS = b"0" * FEWEST
-_TO_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+DIGITS, TO_DIGITS = b"0" * FEWEST, bytes.maketrans(b"123456789", b"0" * 9)
+"""What digits of a card number are, and how: translated so, without what may stand between them."""
 _GAPS = bytes({*"".join(char for char in SEPARATORS if char.isascii()).encode(), *b" \t\r\n\v\f.,/+_:=@()-"})
 _SPACES = b" \t\r\n"
 # Of twelve digits at least fifteen characters share no bits with their neighbours.
@@ -28,7 +28,7 @@ def may_hold_number(data: bytes) -> bool:
     """Tell whether a card number may be in the bytes: plain, escaped, divided by signs or markup, as hex or base64."""
     if not is_plain(data) or _LESS in data:
         return True
-    if data.translate(_TO_DIGITS, _GAPS).find(_DIGITS) >= 0:  # hex of digits is digits
+    if data.translate(TO_DIGITS, _GAPS).find(DIGITS) >= 0:  # hex of digits is digits
         return True
     if data.translate(_TO_BASE64, _SPACES).find(_IN_BASE64) < 0:  # a pattern takes ten times as long
         return False

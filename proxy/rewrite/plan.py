@@ -12,9 +12,8 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from dataclasses import field as attribute
-from typing import Final
+from dataclasses import replace
 
 from proxy.rewrite import charsets, json
 from proxy.rewrite.errors import ValueNotText
@@ -25,6 +24,7 @@ from proxy.rewrite.places import Path, Place
 from proxy.rewrite.sections import Section, sections, unscanned, unscanned_data
 from proxy.rewrite.selectors import Where
 from vault.exposure import expose
+from vault.frozen import frozen
 from vault.sensitive import Sensitive
 
 Encoder = Callable[[str], bytes]
@@ -32,40 +32,40 @@ _Found = tuple[int, Selecting, Place]
 """The number of a section, and a value in it."""
 
 
-@dataclass(slots=True, eq=False)
+@frozen(eq=False)
 class Match:
     """One selected value of section `section`; `start` and `end` are bytes of it.
 
     `of` is an index into the plan's matches, or None. A match without `kept` is replaced.
     """
 
-    field: Final[Field]
-    path: Final[Path] = attribute(repr=False)
-    start: Final[int]
-    end: Final[int]
-    value: Final[Sensitive]
-    of: Final[int | None]
-    section: Final[int]
-    encode: Final[Encoder] = attribute(repr=False)
+    field: Field
+    path: Path = attribute(repr=False)
+    start: int
+    end: int
+    value: Sensitive
+    of: int | None
+    section: int
+    encode: Encoder = attribute(repr=False)
 
 
-@dataclass(slots=True, eq=False)
+@frozen(eq=False)
 class Piece:
     """A piece of a message outside the spans: `data` of section `section`, from byte `start` on."""
 
-    section: Final[int]
-    start: Final[int]
-    data: Final[memoryview] = attribute(repr=False)
+    section: int
+    start: int
+    data: memoryview = attribute(repr=False)
 
 
-@dataclass(slots=True, eq=False)
+@frozen(eq=False)
 class Plan:
     """What was found in one message. `matches` are in order and never overlap; `kept` are spans that stay."""
 
-    matches: Final[tuple[Match, ...]]
-    message: Final[Message]
-    sections: Final[tuple[Section, ...]] = attribute(repr=False)
-    kept: Final[tuple[tuple[int, int, int], ...]] = ()
+    matches: tuple[Match, ...]
+    message: Message
+    sections: tuple[Section, ...] = attribute(repr=False)
+    kept: tuple[tuple[int, int, int], ...] = ()
 
     def fill(self, replacements: Sequence[str | Sensitive]) -> Message:
         """Return the message with one replacement per match, in order, each encoded for its place.

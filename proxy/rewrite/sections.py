@@ -7,9 +7,8 @@ end, which stay where they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
-from typing import Final
 
 from proxy.errors import CharsetUnsupported
 from proxy.rewrite import charsets, form, json, multipart, xml, xml_prolog
@@ -19,6 +18,7 @@ from proxy.rewrite.media import BodyType, Media
 from proxy.rewrite.message import Message
 from proxy.rewrite.places import Place
 from proxy.rewrite.selectors import State, Where
+from vault.frozen import frozen
 from vault.sensitive import Sensitive
 
 Scanner = Callable[[bytes, State], list[Place]]
@@ -38,15 +38,15 @@ _PROTOCOL = frozenset(
 )
 
 
-@dataclass(slots=True, eq=False)
+@frozen(eq=False)
 class Section:
     """`data` is what was scanned; `header` is the index of the header that it is the value of."""
 
-    where: Final[Where]
-    data: Final[bytes] = field(repr=False)
-    places: Final[Sequence[tuple[Selecting, Place]]] = ()
-    charset: Final[str] = charsets.UTF8
-    header: Final[int] = 0
+    where: Where
+    data: bytes = field(repr=False)
+    places: Sequence[tuple[Selecting, Place]] = ()
+    charset: str = charsets.UTF8
+    header: int = 0
 
 
 def sections(message: Message, fields: Fields) -> tuple[Section, ...]:

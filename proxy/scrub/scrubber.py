@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Final
 
 from proxy.rewrite.glance import BASE64_OF_DIGITS, FEWEST, may_hold_number
 from proxy.rewrite.json import without_escaped_quotes
@@ -28,6 +26,7 @@ from proxy.rewrite.written import SEPARATORS, View, decoded, is_plain, leaving_o
 from proxy.scrub import codes
 from proxy.scrub.needles import hexadecimal, in_base64, occurrences
 from vault.exposure import expose
+from vault.frozen import frozen
 from vault.sensitive import Sensitive
 
 _LONG = 9  # digits from which a value cannot be part of ordinary numbers by chance
@@ -39,12 +38,12 @@ _MARKUP = re.compile(rb"<[^<>]{0,200}+>")
 _json_start = re.compile(rb"\s*+[\[{]").match
 
 
-@dataclass(slots=True, eq=False)
+@frozen(eq=False)
 class Secret:
     """A revealed value and the token that stands for it."""
 
-    value: Final[Sensitive]
-    token: Final[str]
+    value: Sensitive
+    token: str
 
 
 def may_hold(data: bytes, secrets: Sequence[Secret]) -> bool:

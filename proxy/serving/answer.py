@@ -12,10 +12,8 @@ from http import HTTPStatus
 
 from multidict import CIMultiDict
 
-from proxy.wire.heads import head
+from proxy.wire.heads import BODILESS, NO_CONTENT, head
 
-_NO_CONTENT = 204
-_BODILESS = {_NO_CONTENT, 304}
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
@@ -52,7 +50,7 @@ def json_answer(document: object, *, status: int = 200) -> Answer:
 
 def has_body(method: str, status: int) -> bool:
     """Tell whether an answer has a body, be it empty (RFC 9110, section 6.4.1)."""
-    return method != "HEAD" and status not in _BODILESS
+    return method != "HEAD" and status not in BODILESS
 
 
 def answer_head(answer: Answer, framing: str, connection: str) -> bytes:
@@ -65,7 +63,7 @@ def answer_head(answer: Answer, framing: str, connection: str) -> bytes:
     dated = False
     for name, value in answer.headers.items():
         lower = name.lower()
-        if lower in _FRAMING and (framing or lower != "content-length" or answer.status == _NO_CONTENT):
+        if lower in _FRAMING and (framing or lower != "content-length" or answer.status == NO_CONTENT):
             continue
         dated = dated or lower == "date"
         lines.append(f"{name}: {value}")

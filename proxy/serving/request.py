@@ -10,7 +10,7 @@ from multidict import CIMultiDict, MultiDict
 
 from proxy.errors import BodyIncomplete
 from proxy.serving.answer import Answer
-from proxy.wire.heads import Header
+from proxy.wire.heads import Header, first
 
 
 class Client(Protocol):
@@ -65,10 +65,7 @@ class Request:
 
     def first(self, name: str) -> str | None:
         """Return the value of the first header of that name, which is in lower case."""
-        for each in self.lines:
-            if each[0] == name:
-                return each[2]
-        return None
+        return first(self.lines, name)
 
     @property
     def headers(self) -> CIMultiDict[str]:

@@ -15,11 +15,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.errors import FramingConflict, HeadTooLarge, RequestError, RequestMalformed
 from proxy.serving.request import Client, Request
-from proxy.wire.heads import Header, header, is_chunked
+from proxy.wire.heads import MAX_HEAD_BYTES, MAX_HEADERS, VERSIONS, Header, header, is_chunked
 
-MAX_HEAD_BYTES = 64 * 1024
-MAX_HEADERS = 256
-_VERSIONS = {"1.0", "1.1"}
 _LENGTH, _CODING, _HOST, _EXPECT = "content-length", "transfer-encoding", "host", "expect"
 _NOTED = frozenset({_LENGTH, _CODING, _HOST, _EXPECT})
 _conflicts = re.compile("Duplicate Content-Length|can't be present").search  # in the parser's words
@@ -145,7 +142,7 @@ class RequestReader:
     def _check(self) -> None:
         noted = self._noted
         version = self._parser.get_http_version()
-        if version not in _VERSIONS or (version == "1.1" and _HOST not in noted):
+        if version not in VERSIONS or (version == "1.1" and _HOST not in noted):
             self._refuse(RequestMalformed())
         if _CODING in noted:
             if _LENGTH in noted:

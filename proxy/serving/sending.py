@@ -16,9 +16,8 @@ STALL_SECONDS = 60.0
 # Copied into one piece with its head.
 _SMALL = 64 * 1024
 _PIECE = 256 * 1024
-
-
-_AT_ONCE = struct.pack("ii", 1, 0)
+# What SO_LINGER takes for an end without delay: a reset.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class ClientGone(ConnectionResetError):
@@ -54,7 +53,7 @@ class Outlet:
         if transport is not None:
             sock = transport.get_extra_info("socket")
             if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.abort()
 
     def write(self, data: bytes | memoryview) -> None:

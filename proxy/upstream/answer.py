@@ -18,8 +18,8 @@ from proxy.scrub.scrubber import Scrubber
 from proxy.upstream.flight import GatewayAnswer, body_of
 from proxy.wire.heads import first
 
-# Charsets in which a digit is not its ASCII byte.
 _is_readable = re.compile(r"(?:gzip|deflate|identity)(?:, ?(?:gzip|deflate|identity))*").fullmatch
+# Charsets in which a digit is not its ASCII byte.
 _WIDE_CHARSET = re.compile(r"charset\s*=\s*\"?(?:utf-?(?:16|32|7)|ucs|iso-10646|cp037|ibm|ebcdic)", re.IGNORECASE)
 PARTIAL = 206
 _PARTS = {"range", "if-range"}
@@ -60,8 +60,8 @@ class WholeAnswer:
 
     def words(self) -> bytes:
         """Return all that may hold a value, as lines: the body, and the headers but for the protocol's numbers."""
-        texts = [value for name, value in self.message.headers if name.lower() not in _PROTOCOL_NUMBERS]
-        return b"\n".join([self.message.body, *[text.encode("utf-8", "surrogateescape") for text in texts]])
+        words = [text.encode("utf-8", "surrogateescape") for text in _words(self.message)]
+        return b"\n".join([self.message.body, *words])
 
     def sent(self, message: Message) -> tuple[CIMultiDict[str], bytes]:
         """Return headers and body as they go on: as they came if the body was not changed."""
@@ -111,18 +111,20 @@ def scrubbed(answer: GatewayAnswer, whole: WholeAnswer, scrubber: Scrubber, rout
     clean = scrubber.clean(before.body, is_json="json" in content_type.lower())
     if b"\0" in clean and scrubber.found_in(clean.replace(b"\0", b"")):
         raise AnswerUnreadable(route=route.name)
-    words = [value for name, value in before.headers if name.lower() not in _PROTOCOL_NUMBERS]
-    cleaned = iter(scrubber.clean_texts(words))
+    cleaned = iter(scrubber.clean_texts(_words(before)))
     headers = tuple(
         (name, value if name.lower() in _PROTOCOL_NUMBERS else next(cleaned)) for name, value in before.headers
     )
     return Message(clean, before.media, headers=headers)
 
 
+def _words(message: Message) -> list[str]:
+    """Return the values of the headers that are the gateway's words."""
+    return [value for name, value in message.headers if name.lower() not in _PROTOCOL_NUMBERS]
+
+
 def _plain(raw: bytes, answer: GatewayAnswer, route: Route, limit: int) -> bytes:
     name = coding([value for lower, _, value in answer.lines if lower == "content-encoding"])
-    if not name:
-        return raw
     try:
         return undone(raw, name, limit)
     except InflatesTooFar:

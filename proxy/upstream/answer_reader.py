@@ -15,15 +15,11 @@ from enum import Enum
 
 from httptools import HttpParserError, HttpResponseParser
 
-from proxy.wire.heads import Header, header, is_chunked
+from proxy.wire.heads import BODILESS, MAX_HEAD_BYTES, MAX_HEADERS, VERSIONS, Header, header, is_chunked
 
-MAX_HEAD_BYTES = 64 * 1024
-MAX_HEADERS = 256
 MAX_INTERIM = 16
-_VERSIONS = {"1.0", "1.1"}
 _INTERIM = range(100, 200)
 _SWITCHING = 101
-_BODILESS = {204, 304}
 _is_reason = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9112, section 4
 
 
@@ -140,11 +136,11 @@ class AnswerReader:
         if status in _INTERIM:
             self._leave_out(status)
             return
-        if len(self.headers) > MAX_HEADERS or status < 100 or self._parser.get_http_version() not in _VERSIONS:
+        if len(self.headers) > MAX_HEADERS or status < 100 or self._parser.get_http_version() not in VERSIONS:
             raise AnswerMalformed
         if (self._codings and not is_chunked(",".join(self._codings))) or not _is_reason(self.reason):
             raise AnswerMalformed
-        self._framed = self._framed or status in _BODILESS
+        self._framed = self._framed or status in BODILESS
         self.state = State.BODY
         if self._is_head:  # the parser waits for a body that does not come
             self.is_reusable = False

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 256
+VERSIONS = frozenset({"1.0", "1.1"})
+NO_CONTENT, NOT_MODIFIED = 204, 304
+BODILESS = frozenset({NO_CONTENT, NOT_MODIFIED})
+"""Statuses of answers without a body (RFC 9110, section 6.4.1)."""
+
 Header = tuple[str, str, str]
 """A name in lower case, the name as it came, and the value, from which the same bytes can be made again."""
 Pairs = Sequence[tuple[str, str]]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from proxy.errors import FramingConflict, HeadTooLarge, RequestError, RequestMalformed
 from proxy.serving.answer import Answer
 from proxy.serving.request import Request
-from proxy.serving.request_reader import MAX_HEAD_BYTES, MAX_HEADERS, RequestReader
+from proxy.serving.request_reader import RequestReader
+from proxy.wire.heads import MAX_HEAD_BYTES, MAX_HEADERS
 
 POST = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

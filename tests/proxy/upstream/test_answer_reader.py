@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.upstream.answer_reader import MAX_HEAD_BYTES, AnswerMalformed, AnswerReader, State
+from proxy.upstream.answer_reader import AnswerMalformed, AnswerReader, State
+from proxy.wire.heads import MAX_HEAD_BYTES
 
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"Content-Length: 0\r\n\r\n"
