@@ -28,6 +28,7 @@ from proxy.serving.request_reader import RequestReader
 from proxy.upstream.answer_reader import AnswerMalformed, AnswerReader
 from proxy.verifying.errors import WebhookRejected
 from tests.harness.gateways import hook
+from tests.harness.serving import Nobody
 from tests.proxy.verifying.test_refusals import NOW, SCHEMES
 from vault import field_sessions
 from vault.errors import FieldSessionEnded, NotOfItsKind
@@ -165,19 +166,6 @@ def webhook(data: bytes) -> None:
     assert unpack_request(pack_request(kept)) == kept
 
 
-class _Nobody:
-    remote, scheme, certificate = None, "http", None
-
-    async def more(self) -> None: ...
-
-    def interim(self) -> None: ...
-
-    async def send(self, request: object, answer: object) -> None: ...
-
-
-_NOBODY = _Nobody()
-
-
 def answer(data: bytes) -> None:
     """A gateway's answer, as it arrives: in one piece or byte by byte it is the same one, or malformed.
 
@@ -206,7 +194,7 @@ def request(data: bytes) -> None:
 
 
 def _requests(pieces: list[bytes]) -> tuple[object, ...]:
-    reader, refusal = RequestReader(_NOBODY), ""
+    reader, refusal = RequestReader(Nobody()), ""
     try:
         for piece in pieces:
             reader.feed(piece)

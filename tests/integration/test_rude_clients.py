@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
 
 import pytest
 
+from tests.harness.serving import reset
 from tests.harness.upstream import Answer
 from tests.harness.waiting import until
 
@@ -21,11 +20,6 @@ KELVIN = "Transfer-Encoding: chun\u212aed\r\n".encode()
 async def _connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     host, _, port = url.removeprefix("http://").partition(":")
     return await asyncio.open_connection(host, int(port))
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 async def _answers(url: str, data: bytes) -> bytes:
@@ -65,7 +59,7 @@ async def test_many_requests_that_are_never_forwarded_are_each_answered(world):
 @pytest.mark.parametrize(
     ("leaves", "expected"),
     [
-        (_reset, (499, "client_gone")),
+        (reset, (499, "client_gone")),
         (asyncio.StreamWriter.close, (200, None)),
     ],
     ids=["resets", "closes"],
@@ -129,7 +123,7 @@ async def test_a_charge_that_is_under_way_is_ended_before_a_stop(world, goes):
 
     await until(arrived)
     if goes:
-        _reset(writer)
+        reset(writer)
     await world.panless.stop()
     assert goes or b"HTTP/1.1 200" in await asyncio.wait_for(reader.read(), SECONDS)
     world.gateway.answer = Answer()

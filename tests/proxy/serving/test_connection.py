@@ -3,83 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 from multidict import CIMultiDict
 
-from proxy.edge.problem import problem
-from proxy.errors import BodyIncomplete, RequestError
+from proxy.errors import BodyIncomplete
 from proxy.serving import receiving, sending
 from proxy.serving.answer import Answer, answer_of
 from proxy.serving.request import Request
 from proxy.serving.server import Server
-
-GET = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
-POST = b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-SECONDS = 10
-
-
-class Client:
-    """One connection, whose answers are read as they come."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    async def head(self) -> list[str]:
-        data = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), SECONDS)
-        return data.decode().lower().split("\r\n")[:-2]
-
-    async def answer(self) -> tuple[int, bytes]:
-        lines = await self.head()
-        length = next((int(line.partition(":")[2]) for line in lines if line.startswith("content-length")), 0)
-        return int(lines[0].split()[1]), await asyncio.wait_for(self.reader.readexactly(length), SECONDS)
-
-    async def rest(self) -> bytes:
-        return await asyncio.wait_for(self.reader.read(), SECONDS)
-
-
-def refused(error: RequestError) -> Answer:
-    return problem(error, "req_refused")
-
-
-@asynccontextmanager
-async def serving(
-    handler: Callable[[Request], Awaitable[Answer]], server: list[Server] | None = None
-) -> AsyncIterator[Callable[[], Awaitable[Client]]]:
-    async def handle(request: Request) -> None:
-        await request.client.send(request, await handler(request))
-
-    made = Server(handle, refused)
-    if server is not None:
-        server.append(made)
-    listening = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    clients: list[Client] = []
-
-    async def connect() -> Client:
-        clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
-        return clients[-1]
-
-    try:
-        yield connect
-    finally:
-        for each in clients:
-            each.writer.close()
-        listening.close()
-        await made.stop(SECONDS)
-        assert not made.connections
-
-
-async def echo(request: Request) -> Answer:
-    pieces = [request.target.encode()]
-    while piece := await request.piece():
-        pieces.append(piece)
-    return answer_of(b" ".join([pieces[0], b"".join(pieces[1:])]), "text/plain")
+from tests.harness.serving import GET, POST, SECONDS, echo, pieces, serving
 
 
 async def test_answers_come_in_the_order_of_requests_that_were_sent_at_once():
@@ -297,13 +230,6 @@ async def test_each_client_gets_an_answer_of_its_kind(request_, expected):
             assert await client.rest() == b""
 
 
-async def _pieces(*pieces: bytes, breaks: bool = False) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-    if breaks:
-        raise ConnectionError
-
-
 @pytest.mark.parametrize(
     ("version", "length", "wire"),
     [
@@ -316,7 +242,7 @@ async def _pieces(*pieces: bytes, breaks: bool = False) -> AsyncIterator[bytes]:
 async def test_a_body_that_streams_is_framed_as_the_client_can_read_it(version, length, wire):
     async def streams(_request: Request) -> Answer:
         headers = CIMultiDict({"Content-Length": length} if length else {})
-        return Answer(200, "Fine", headers, _pieces(b"ab", b"", b"c"))
+        return Answer(200, "Fine", headers, pieces(b"ab", b"", b"c"))
 
     async with serving(streams) as connect:
         client = await connect()
@@ -329,7 +255,7 @@ async def test_a_body_that_streams_is_framed_as_the_client_can_read_it(version, 
 async def test_a_body_that_is_not_whole_does_not_look_whole(length):
     async def streams(_request: Request) -> Answer:
         headers = CIMultiDict({"Content-Length": length} if length else {})
-        return Answer(200, None, headers, _pieces(b"ab", b"c", breaks=length is None))
+        return Answer(200, None, headers, pieces(b"ab", b"c", breaks=length is None))
 
     async with serving(streams) as connect:
         client = await connect()

@@ -7,32 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import FramingConflict, HeadTooLarge, RequestError, RequestMalformed
-from proxy.serving.answer import Answer
-from proxy.serving.request import Request
 from proxy.serving.request_reader import RequestReader
 from proxy.wire.heads import MAX_HEAD_BYTES, MAX_HEADERS
+from tests.harness.serving import Nobody, read
 
 POST = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
-
-
-class Nobody:
-    remote, scheme, certificate = None, "http", None
-
-    async def more(self) -> None: ...
-
-    def interim(self) -> None: ...
-
-    async def send(self, request: Request, answer: Answer) -> None: ...
-
-
-def read(data: bytes, *, bytewise: bool = False) -> RequestReader:
-    reader = RequestReader(Nobody())
-    for piece in [data[i : i + 1] for i in range(len(data))] if bytewise else [data]:
-        reader.feed(piece)
-    return reader
 
 
 REFUSED: dict[str, tuple[bytes, type[RequestError]]] = {

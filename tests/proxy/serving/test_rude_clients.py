@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 
 import pytest
 from multidict import CIMultiDict
@@ -13,8 +11,7 @@ from proxy.errors import BodyIncomplete, RequestMalformed
 from proxy.serving import receiving, sending
 from proxy.serving.answer import Answer, answer_of
 from proxy.serving.server import Server
-from tests.proxy.serving.test_connection import GET, POST, SECONDS, _pieces, echo, serving
-from tests.proxy.serving.test_request_reader import read
+from tests.harness.serving import GET, POST, SECONDS, echo, pieces, read, reset, serving
 
 KELVIN = "Transfer-Encoding: chun\u212aed\r\n".encode()
 UPGRADE = b"GET /%d HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n"
@@ -38,7 +35,7 @@ async def test_many_upgrades_at_once_are_all_answered():
 
 async def test_a_body_without_length_that_breaks_off_does_not_look_whole_to_http_1_0():
     async def streams(_request):
-        return Answer(200, None, CIMultiDict(), _pieces(b"ab", b"c", breaks=True))
+        return Answer(200, None, CIMultiDict(), pieces(b"ab", b"c", breaks=True))
 
     async with serving(streams) as connect:
         client = await connect()
@@ -135,11 +132,6 @@ async def test_garbage_and_a_fin_is_answered():
         assert (await client.answer())[0] == 400
 
 
-def _reset(client):
-    client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.writer.transport.abort()
-
-
 async def test_a_stop_waits_for_what_is_handled_for_a_client_that_went_away():
     servers: list[Server] = []
     begun, done = asyncio.Event(), asyncio.Event()
@@ -154,7 +146,7 @@ async def test_a_stop_waits_for_what_is_handled_for_a_client_that_went_away():
         client = await connect()
         client.send(GET % 1)
         await begun.wait()
-        _reset(client)
+        reset(client.writer)
         await asyncio.sleep(0.1)
         await servers[0].stop(SECONDS)
         assert done.is_set()
@@ -244,7 +236,7 @@ async def test_an_answer_to_nobody_ends_at_once():
         client.writer.transport.pause_reading()
         client.send(GET % 1)
         await asyncio.sleep(0.1)
-        _reset(client)
+        reset(client.writer)
         await asyncio.wait_for(ended.wait(), SECONDS)
 
 
