@@ -15,6 +15,8 @@ from types import MappingProxyType
 
 _EXPORTS = ("export { Panless };", "export default Panless;")
 _SCRIPT = "__PANLESS_SCRIPT__"
+# What a shop's page loads is one file; these are its parts, in order.
+_PARTS = ("base", "calls", "element", "field", "group", "panless")
 # An image named currentScript in the page would be found in its place, and say where the fields are.
 _OWN_ELEMENT = (
     "(document.currentScript instanceof HTMLScriptElement ? document.currentScript.src : "
@@ -61,7 +63,7 @@ class Assets:
 def assets() -> Assets:
     """Return the files of this version, read once."""
     folder = files("proxy.fields") / "assets"
-    source = (folder / "panless.js").read_text("utf-8")
+    source = "\n".join([(folder / "page" / f"{part}.js").read_text("utf-8") for part in _PARTS])
     served = {
         "panless.js": _asset("panless.js", _plain_script(source).encode(), shared=True),
         "panless.mjs": _asset("panless.mjs", source.replace(_SCRIPT, "import.meta.url").encode(), shared=True),

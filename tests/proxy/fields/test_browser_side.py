@@ -13,7 +13,7 @@ from proxy.fields.assets import assets
 from proxy.fields.page import FIELDS
 
 ASSETS = Path(__file__).parents[3] / "proxy" / "fields" / "assets"
-SCRIPTS = [ASSETS / "panless.js", *sorted((ASSETS / "frame").glob("*.js"))]
+PAGE, FRAME = (sorted((ASSETS / folder).glob("*.js")) for folder in ("page", "frame"))
 LOCALES = sorted((ASSETS / "locales").glob("*.json"))
 FORBIDDEN = (
     r"\beval\b|innerHTML|outerHTML|insertAdjacent|document\.write|new Function|srcdoc|localStorage|sessionStorage|"
@@ -26,13 +26,19 @@ def test_the_script_is_smaller_than_ten_kibibytes(name):
     assert len(gzip.compress(assets().served[name].body)) < 10 * 1024
 
 
+def test_every_part_of_the_script_is_served():
+    served = assets().served["panless.mjs"].body.decode()
+    assert PAGE
+    assert all(path.read_text().replace("__PANLESS_SCRIPT__", "import.meta.url") in served for path in PAGE)
+
+
 def test_the_module_ends_with_its_only_exports():
-    lines = (ASSETS / "panless.js").read_text().splitlines()
+    lines = assets().served["panless.mjs"].body.decode().splitlines()
     assert lines[-2:] == ["export { Panless };", "export default Panless;"]
     assert not [line for line in lines[:-2] if re.match(r"(?:export|import)\b", line)]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", [*PAGE, *FRAME], ids=lambda path: path.name)
 def test_scripts_have_nothing_that_a_strict_policy_forbids(script):
     assert re.findall(FORBIDDEN, script.read_text()) == []
 
@@ -50,7 +56,7 @@ def test_there_are_eight_languages():
 
 def test_every_text_that_a_frame_looks_up_is_there():
     texts = json.loads((ASSETS / "locales" / "en.json").read_text())
-    source = "".join(path.read_text() for path in SCRIPTS[1:])
+    source = "".join(path.read_text() for path in FRAME)
     codes = set(re.findall(r"\"((?:number|expiry|cvc|iban|account|routing)_[a-z]+)\"", source))
     codes |= set(re.findall(r"problem\(texts, \"([a-z_]+)\"", source))
     assert len(codes) > 15
@@ -64,7 +70,7 @@ def test_every_text_that_a_frame_looks_up_is_there():
 
 def test_the_types_name_every_field_and_event():
     types = (ASSETS / "panless.d.ts").read_text()
-    script = (ASSETS / "panless.js").read_text()
+    script = assets().served["panless.mjs"].body.decode()
     for name in FIELDS:
         assert f'"{name}"' in types and f'"{name}"' in script
     for event in json.loads(re.search(r"const EVENTS = (\[.*?\]);", script)[1]):
